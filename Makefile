@@ -1,0 +1,46 @@
+# Everything sets itself up: `make run` and `make test` need Python 3.11 or newer, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKSPACE ?= workspace
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-slow check constraints clean
+
+help: ## Say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+install: $(VENV)/.installed ## Make .venv and install the project into it
+
+run: install ## Run the whole pipeline on the sample data set and print where the report is
+	$(BIN)/fourier-deepfake run --workspace $(WORKSPACE)
+
+test: $(VENV)/.installed-dev ## Run the tests (under 10 minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-dev ## Run the slower tests too: whole pipelines, worker, label shuffles
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+constraints: $(VENV)/.installed-dev ## Resolve the dependencies again into constraints.txt
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 \
+		pyproject.toml --group dev --output-file constraints.txt
+
+clean: ## Remove the environment and what tools left; the workspace stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The science: spectra, layers, detector, training, judgement."""

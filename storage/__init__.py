@@ -1,0 +1,1 @@
+"""Bytes at rest: workspace, manifest, videos, images, layouts of data sets."""

@@ -1,0 +1,49 @@
+"""Digests of files, folders and JSON values: what cache keys are made of."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+SAMPLE_BYTES = 64 * 1024
+SAMPLES = 4
+
+
+def fingerprint(path: Path, *, full: bool = False) -> str:
+    """Digest of one file's size and content, as 32 hexadecimal digits.
+
+    A file of up to four samples of 64 KiB is read whole. Of a larger one, four samples are read, evenly spread
+    from the first byte to the last: a change of the same size that lies between them is not seen. `full=True`
+    reads every byte. The name and the modification time are not part of it.
+    Raises OSError where the file cannot be read.
+    """
+    size = path.stat().st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        if full or size <= SAMPLES * SAMPLE_BYTES:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        else:
+            for index in range(SAMPLES):
+                file.seek((size - SAMPLE_BYTES) * index // (SAMPLES - 1))
+                digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def folder_fingerprints(folder: Path) -> dict[str, str]:
+    """Fingerprint of every file below `folder`, by its POSIX path relative to it, in sorted order."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): fingerprint(path) for path in files}
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values give equal text.
+
+    Raises TypeError for whatever JSON does not hold (a Path, a set), and ValueError for NaN and infinities.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest_json(value: Any) -> str:
+    """Digest of the canonical JSON of `value`, as 32 hexadecimal digits."""
+    return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()

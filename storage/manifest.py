@@ -1,0 +1,119 @@
+"""The manifest: one table of videos, one table of frames, their Arrow schemas in one place."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = 1
+REAL, FAKE = 0, 1
+LABEL_NAMES = {REAL: "real", FAKE: "fake"}
+
+
+class Status(StrEnum):
+    """What became of a video; only `ok` rows are used in training and judgement."""
+
+    OK = "ok"
+    UNREADABLE = "unreadable"
+    UNLABELLED = "unlabelled"
+    NO_FACE = "no_face"
+
+
+class Split(StrEnum):
+    """The part of the data that a video belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+def _schema(name: str, fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(
+        fields, metadata={"fourier_deepfake.table": name, "fourier_deepfake.version": str(SCHEMA_VERSION)}
+    )
+
+
+VIDEO_SCHEMA = _schema(
+    "videos",
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),  # POSIX, relative to the data set's root
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("label", pa.int8()),  # 0 real, 1 fake, null where it could not be decided
+        pa.field("label_source", pa.string()),
+        pa.field("method", pa.string()),
+        pa.field("compression", pa.string()),
+        pa.field("source_id", pa.string()),
+        pa.field("target_id", pa.string()),
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("official_split", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("width", pa.int32()),  # pixels of the source, as shown (after rotation)
+        pa.field("height", pa.int32()),
+        pa.field("fps", pa.float64()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("frames_expected", pa.int32()),
+        pa.field("frames_extracted", pa.int32()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+    ],
+)
+
+FACE_BOX = pa.struct([pa.field(name, pa.int32()) for name in ("x", "y", "width", "height")])
+
+FRAME_SCHEMA = _schema(
+    "frames",
+    [
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("frame_index", pa.int32(), nullable=False),
+        pa.field("timestamp_s", pa.float64()),
+        pa.field("path", pa.string(), nullable=False),  # POSIX, relative to the workspace
+        pa.field("face_box", FACE_BOX),  # pixels of the source frame
+        pa.field("face_score", pa.float64()),
+    ],
+)
+
+
+class ManifestError(ValueError):
+    """A table is not what was expected; the message names the file."""
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
+    """Write rows as Parquet; every row must have just the columns of `schema`.
+
+    Raises ManifestError for a missing or an unknown column: Arrow would fill the one with nulls and drop the other.
+    """
+    rows = list(rows)
+    names = set(schema.names)
+    for row in rows:
+        if set(row) != names:
+            different = ", ".join(sorted(names ^ set(row)))
+            message = f"a row for {path} does not fit its schema: {different}"
+            raise ManifestError(message)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def write_frame(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write a data frame as Parquet in the order, types and metadata of `schema`."""
+    pq.write_table(pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False), path)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """Read a table of the manifest as a data frame, labels as `Int8` with missing values.
+
+    Raises ManifestError where the file is missing, or was written by another version of this schema.
+    """
+    if not path.is_file():
+        message = f"{path} is missing: run `fourier-deepfake prepare` again"
+        raise ManifestError(message)
+    table = pq.read_table(path)
+    if table.schema.metadata is None or any(
+        table.schema.metadata.get(key) != value for key, value in schema.metadata.items()
+    ):
+        message = f"{path} was written by another version of the schema: run `fourier-deepfake prepare` again"
+        raise ManifestError(message)
+    return table.to_pandas(types_mapper={pa.int8(): pd.Int8Dtype(), pa.int32(): pd.Int32Dtype()}.get)

@@ -1,0 +1,1 @@
+"""The stages: one module each, a plain function and the cached Prefect task over it."""

@@ -1,0 +1,219 @@
+"""What every stage has in common: a plain function that fills a folder, its artifact, its cache key, its task."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from storage.fingerprint import digest_json, fingerprint, folder_fingerprints
+from storage.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+LISTED_DIGESTS = 8
+
+
+class Artifact(BaseModel):
+    """What a stage left: a folder of the workspace, known by the content of its files, never by its path alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    path: str
+    """POSIX, relative to the workspace."""
+    files: dict[str, str]
+    """The fingerprint of each file, by its path inside the folder."""
+    inputs: dict[str, JsonValue]
+    """What the key was made of, so that `plan` can say what changed."""
+    summary: dict[str, JsonValue] = {}
+    """What the stage has to say of its result: small, for logs and tables."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content: equal files and summary, equal digest."""
+        return digest_json([self.files, self.summary])
+
+    def folder(self, workspace: Workspace) -> Path:
+        """Where the files are."""
+        return workspace.root / self.path
+
+    def altered(self, workspace: Workspace) -> str | None:
+        """The first file that is missing or not what it was, as a sentence; None where all are as they were."""
+        for name, expected in self.files.items():
+            try:
+                found = fingerprint(self.folder(workspace) / name)
+            except OSError:
+                return f"{self.path}/{name} is missing"
+            if found != expected:
+                return f"{self.path}/{name} was altered"
+        return None
+
+
+def describe_inputs(inputs: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """The inputs of a stage as JSON that stands for their content.
+
+    An object with a `digest` (an artifact, a video) stands for that digest, settings for their values, more than
+    eight items or artifacts for one digest of them all.
+    Raises TypeError for anything else, above all for a path: its text says nothing about what is there.
+    """
+    return {name: _describe(value, name) for name, value in sorted(inputs.items())}
+
+
+def _describe(value: object, name: str) -> JsonValue:
+    if hasattr(value, "digest"):
+        return str(value.digest)
+    if isinstance(value, BaseModel):
+        return dict(value.model_dump(mode="json"))
+    if isinstance(value, list | tuple):
+        items = [_describe(item, f"{name}[{index}]") for index, item in enumerate(value)]
+        return items if len(items) <= LISTED_DIGESTS else digest_json(items)
+    if isinstance(value, dict):
+        described = {key: _describe(item, f"{name}.{key}") for key, item in sorted(value.items())}
+        many = len(described) > LISTED_DIGESTS and all(hasattr(item, "digest") for item in value.values())
+        return digest_json(described) if many else described
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    message = f"{name} cannot be part of a cache key: expected settings, JSON or something with a digest, got {type(value)}"
+    raise TypeError(message)
+
+
+@dataclass
+class StageCache(CachePolicy):
+    """Keys made of a stage's name and version and the content of its inputs: `<stage>/<digest>`."""
+
+    stage: str = ""
+    version: int = 0
+
+    def key(self, inputs: Mapping[str, Any]) -> str:
+        """The cache key for these inputs. Raises TypeError for an input whose content is not known."""
+        return f"{self.stage}/{digest_json([self.stage, self.version, describe_inputs(inputs)])}"
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,  # noqa: ARG002
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> str | None:
+        """Prefect's hook: the same key, from the parameters of the task."""
+        return self.key(inputs["inputs"])
+
+
+def stage_cache(stage: str, version: int) -> StageCache:
+    """The cache policy of a stage; raise `version` whenever its code gives another result for the same inputs."""
+    return StageCache(stage=stage, version=version)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What the cache holds for a call: the artifact, or why the stage has to run."""
+
+    artifact: Artifact | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A plain function `function(output, workspace, **inputs)` that fills the empty folder `output`, and what goes round it.
+
+    `function` reads the artifacts among its inputs from `workspace`, writes into `output` alone, and may return a small
+    dictionary, kept as the artifact's summary. `folder` is where the artifacts stand in the workspace, the stage's
+    name by default.
+    """
+
+    name: str
+    version: int
+    function: Callable[..., dict[str, JsonValue] | None]
+    folder: str = ""
+
+    @property
+    def policy(self) -> StageCache:
+        """The cache policy that makes this stage's keys."""
+        return stage_cache(self.name, self.version)
+
+    def execute(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Artifact:
+        """Run the function and publish what it wrote; knows nothing of Prefect or the cache."""
+        key = self.policy.key(inputs)
+        path = f"{self.folder or self.name}/{key.partition('/')[2]}"
+        with workspace.publish(workspace.root / path) as output:
+            summary = self.function(output, workspace, **inputs)
+            files = folder_fingerprints(output)
+        return Artifact(
+            stage=self.name, path=path, files=files, inputs=describe_inputs(inputs), summary=summary or {}
+        )
+
+    def lookup(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup:
+        """What Prefect's cache holds for these inputs, and whether all files are still as they were."""
+        record = workspace.cache / self.policy.key(inputs)
+        if not record.is_file():
+            return Lookup(None, self._why_new(record.parent, describe_inputs(inputs)))
+        artifact = _read_record(record)
+        if artifact is None:
+            return Lookup(None, f"its record cache/{self.name}/{record.name} cannot be read")
+        altered = artifact.altered(workspace)
+        return Lookup(None, altered) if altered else Lookup(artifact, "nothing changed")
+
+    def task(self, workspace: Workspace, *, refresh: bool = False) -> Task[..., Artifact]:
+        """The Prefect task: `task(label, workspace_root, inputs)`; `refresh` runs it whatever the cache holds."""
+
+        def run(label: str, inputs: dict[str, Any]) -> Artifact:
+            logger.info("%s", label)
+            return self.execute(workspace, inputs)
+
+        return Task(
+            run,
+            name=self.name,
+            description=(self.function.__doc__ or "").partition("\n")[0],
+            task_run_name="{label}",
+            version=str(self.version),
+            cache_policy=self.policy,
+            persist_result=True,
+            result_storage=workspace.cache.resolve(),
+            result_serializer="json",
+            refresh_cache=refresh,
+            cache_result_in_memory=False,
+        )
+
+    def _why_new(self, records: Path, described: dict[str, JsonValue]) -> str:
+        """Which inputs differ from the newest record of this stage."""
+        newest = max(records.glob("*"), key=lambda path: path.stat().st_mtime, default=None)
+        artifact = _read_record(newest) if newest else None
+        if artifact is None:
+            return "never made"
+        before, now = _flatten(artifact.inputs), _flatten(described)
+        changes = [
+            f"{name}: {_brief(before.get(name))} -> {_brief(now.get(name))}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        return "; ".join(changes) if changes else f"its code changed to version {self.version}"
+
+
+def _read_record(path: Path) -> Artifact | None:
+    """The artifact in one of Prefect's result records, None where the file is not such a record."""
+    try:
+        return Artifact.model_validate(json.loads(json.loads(path.read_bytes())["result"]))
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+
+
+def _flatten(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in _flatten(item, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def _brief(value: JsonValue) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:16]}..."
