@@ -10,7 +10,8 @@ from typing import Any
 from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from prefect.results import ResultRecord
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from storage.fingerprint import digest_json, fingerprint, folder_fingerprints
 from storage.workspace import Workspace
@@ -36,6 +37,11 @@ class Artifact(BaseModel):
     """What the stage has to say of its result: small, for logs and tables."""
 
     @property
+    def pending(self) -> bool:
+        """Whether this only stands for an artifact that a plan would have made."""
+        return not self.path
+
+    @property
     def digest(self) -> str:
         """Digest of the content: equal files and summary, equal digest."""
         return digest_json([self.files, self.summary])
@@ -54,6 +60,29 @@ class Artifact(BaseModel):
             if found != expected:
                 return f"{self.path}/{name} was altered"
         return None
+
+
+PENDING = Artifact(stage="", path="", files={}, inputs={})
+
+
+class Mapped(BaseModel):
+    """What a stage left for many items: an artifact each, or the reason why there is none, by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifacts: dict[str, Artifact]
+    failures: dict[str, str] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether one of the artifacts is not made yet."""
+        return any(artifact.pending for artifact in self.artifacts.values())
+
+    @property
+    def digest(self) -> str:
+        """Digest of the contents and of where they are: tables of frames name their folders."""
+        contents = {name: [artifact.path, artifact.digest] for name, artifact in self.artifacts.items()}
+        return digest_json([contents, self.failures])
 
 
 def describe_inputs(inputs: Mapping[str, Any]) -> dict[str, JsonValue]:
@@ -199,9 +228,10 @@ class Stage:
 def _read_record(path: Path) -> Artifact | None:
     """The artifact in one of Prefect's result records, None where the file is not such a record."""
     try:
-        return Artifact.model_validate(json.loads(json.loads(path.read_bytes())["result"]))
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        result = ResultRecord.deserialize(path.read_bytes()).result  # type: ignore[var-annotated]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return result if isinstance(result, Artifact) else None
 
 
 def _flatten(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:

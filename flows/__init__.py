@@ -1,0 +1,1 @@
+"""Who calls whom: settings, flows and the command line."""

@@ -1,0 +1,218 @@
+"""The command line: `fourier-deepfake`. Results on stdout, the log on stderr; exit code 0 done, 1 failed, 2 bad input."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.config import Settings
+
+# What makes a local Prefect server quick and quiet enough for thousands of tasks; what is set already, stays.
+PREFECT_DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+OWN_PACKAGES = ("flows", "tasks", "fourier_model", "storage")
+
+app = typer.Typer(
+    name="fourier-deepfake",
+    help="From a data set of videos to a judged deepfake detector.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DataSets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DATASET...",
+        help="`sample` (the default), a folder or a CSV file, or kaggle:owner/slug[/versions/N]; several are joined.",
+        show_default=False,
+    ),
+]
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", "-w", help="The folder that everything is written to.")
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option("--preset", "-p", help="The settings to start from: sample (the default) or standard."),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file with settings.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="SECTION.KEY=VALUE", help="One setting, like train.epochs=20; repeatable."
+    ),
+]
+Runner = Literal["threads", "processes"]
+RunnerOption = Annotated[Runner, typer.Option("--runner", help="Where videos are extracted in parallel.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="How many videos at once; the number of processors by default."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Work = Callable[["Settings", Path, Runner, int | None], dict[str, Any]]
+
+
+def flow_command(work: Work) -> Work:
+    """Make a command of `work`, which runs a flow and says what came of it; its docstring is the help text."""
+
+    @app.command(name=work.__name__, help=work.__doc__)
+    def command(
+        datasets: DataSets = None,
+        workspace: WorkspaceOption = Path("workspace"),
+        preset: PresetOption = None,
+        config: ConfigOption = None,
+        overrides: SetOption = None,
+        runner: RunnerOption = "threads",
+        workers: WorkersOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        with _work(workspace) as root:
+            settings = _settings(datasets, preset, config, overrides)
+            _print(work(settings, root, runner, workers), as_json)
+
+    return work
+
+
+@flow_command
+def run(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+    """Run the whole pipeline: prepare, explore, train, judge, report. Unchanged stages are skipped.
+
+    Example: fourier-deepfake run my_videos --preset standard --set train.epochs=20
+    """
+    from flows.pipeline import pipeline
+    from flows.summary import pipeline_summary
+
+    return pipeline_summary(root, pipeline(settings, str(root), runner, workers))
+
+
+@flow_command
+def prepare(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+    """Data sets to a split manifest: download, extract, manifest, split.
+
+    Example: fourier-deepfake prepare my_videos --set frames.crop=face --json
+    """
+    from flows.prepare import prepare_with
+    from flows.summary import prepare_summary
+
+    return prepare_summary(root, prepare_with(settings, str(root), runner, workers))
+
+
+@flow_command
+def explore(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+    """Prepare, then look at the data and its spectra: tables, figures, a report. One class is enough.
+
+    Example: fourier-deepfake explore my_videos
+    """
+    from flows.explore import explore
+    from flows.summary import explore_summary
+
+    return explore_summary(root, explore(settings, str(root), runner, workers))
+
+
+@flow_command
+def train(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+    """Prepare, then train, calibrate and judge a detector; leaves the model bundle.
+
+    Example: fourier-deepfake train my_videos --preset standard
+    """
+    from flows.summary import train_summary
+    from flows.train import train
+
+    return train_summary(root, train(settings, str(root), runner, workers))
+
+
+@app.command()
+def plan(
+    datasets: DataSets = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what `run` would do, stage by stage, and why; run nothing.
+
+    Example: fourier-deepfake plan my_videos --set train.epochs=20
+    """
+    with _work(workspace, make=False) as root:
+        from flows.pipeline import plan
+        from flows.summary import plan_rows, print_plan
+        from storage.workspace import Workspace
+
+        print_plan(plan_rows(plan(_settings(datasets, preset, config, overrides), Workspace(root))), as_json)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new folder.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal files.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the sample data set: generated clips, real and with a region made by up-convolution.
+
+    Example: fourier-deepfake sample my_sample --seed 1
+    """
+    with _messages():
+        from tasks.sample import SampleSettings, write_sample
+
+        write_sample(folder, SampleSettings(), seed)
+        videos = sum(1 for _ in folder.rglob("*.mp4"))
+        _print({"folder": str(folder.resolve()), "videos": videos, "seed": seed}, as_json)
+
+
+def main() -> None:
+    """The console script."""
+    for name, value in PREFECT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    app()
+
+
+def _settings(
+    datasets: list[str] | None, preset: str | None, config: Path | None, overrides: list[str] | None
+) -> "Settings":
+    from flows.config import load_settings
+
+    return load_settings(preset, config, overrides or (), datasets or ())
+
+
+@contextmanager
+def _work(workspace: Path, *, make: bool = True) -> Iterator[Path]:
+    """The workspace's absolute path, checked before the slow imports; the log on the terminal; clear messages."""
+    with _messages():
+        from storage.workspace import Workspace
+
+        root = workspace.expanduser().resolve()
+        if make:
+            Workspace(root).prepare()
+        from flows.terminal import log_to_terminal
+
+        with log_to_terminal():
+            yield root
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Turn this project's own errors into one message and an exit code; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if type(error).__module__.partition(".")[0] not in OWN_PACKAGES:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ValueError) else 1) from error
+
+
+def _print(summary: dict[str, Any], as_json: bool) -> None:
+    from flows.summary import print_summary
+
+    print_summary(summary, as_json)

@@ -1,0 +1,186 @@
+"""One tree of settings: defaults beside the code they set, presets, a YAML file, single values."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fourier_model.metrics import EvaluationSettings
+from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
+from storage.layouts.base import Content, DataSetSettings, Grouping
+from tasks.explore import ExploreSettings
+from tasks.extract import ExtractionSettings
+from tasks.sample import SampleSettings
+from tasks.split import SplitSettings
+
+Preset = Literal["sample", "standard"]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or out of bounds; the message names it and what is allowed."""
+
+
+class FrameSettings(ExtractionSettings):
+    """How frames are taken, and the edge they have in the model."""
+
+    size: int = Field(
+        224,
+        ge=75,
+        le=1024,
+        description="Edge of the model's square input in pixels; frames are resized inside the model.",
+    )
+
+    @property
+    def extraction(self) -> ExtractionSettings:
+        """The part that extraction depends on."""
+        return ExtractionSettings.model_validate(self.model_dump(exclude={"size"}))
+
+
+class DataSetDefaults(BaseModel):
+    """What holds for every data set that does not say otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    content: Content = Field("scenes", description="Whole frames (scenes), or ready-made face crops (faces).")
+    grouping: Grouping = Field("auto", description="Which loose images make a video.")
+
+
+class Settings(BaseModel):
+    """Everything that the result of a run depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Preset = Field("sample", description="The set of values that all other settings start from.")
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="Random seed of the sample, the split, training and intervals."
+    )
+    datasets: tuple[DataSetSettings, ...] = Field(
+        (DataSetSettings(uri="sample"),), min_length=1, description="The data sets to join."
+    )
+    dataset: DataSetDefaults = DataSetDefaults()
+    sample: SampleSettings = SampleSettings()
+    frames: FrameSettings = FrameSettings()
+    split: SplitSettings = SplitSettings()
+    explore: ExploreSettings = ExploreSettings()
+    backbone: BackboneSettings = BackboneSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        preset = values.get("preset", cls.model_fields["preset"].default)
+        return merge(read_preset(preset), values) if preset in get_args(Preset) else values
+
+
+def load_settings(
+    preset: str | None = None,
+    config: Path | None = None,
+    overrides: Iterable[str] = (),
+    datasets: Iterable[str] = (),
+) -> Settings:
+    """Settings from a preset, then a YAML file, then `section.key=value` texts, then data sets named in the call.
+
+    Raises SettingsError, which names the setting, for what is unknown, out of bounds or cannot be read.
+    """
+    values: dict[str, Any] = _read_config(config) if config else {}
+    for override in overrides:
+        values = merge(values, _parse_override(override))
+    if preset:
+        values["preset"] = preset
+    uris = list(datasets)
+    if uris:
+        values["datasets"] = [{"uri": uri} for uri in uris]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The values of a preset."""
+    text = resources.files("flows").joinpath(f"presets/{name}.yaml").read_text("utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, mapping by mapping; lists are replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        before = merged.get(key)
+        plain = value.model_dump() if isinstance(value, BaseModel) else value
+        merged[key] = (
+            merge(before, plain) if isinstance(before, Mapping) and isinstance(plain, Mapping) else plain
+        )
+    return merged
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        message = f"--config {path} cannot be read: {error.strerror}"
+        raise SettingsError(message) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"--config {path} is not YAML: {' '.join(str(error).split())}"
+        raise SettingsError(message) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        message = f"--config {path}: expected settings by name, got {type(values).__name__}"
+        raise SettingsError(message)
+    return values
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        message = f"--set {text!r}: expected section.key=value, like --set train.epochs=20"
+        raise SettingsError(message)
+    try:
+        parsed: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        message = f"--set {text!r}: {value!r} is not a YAML value: quote it"
+        raise SettingsError(message) from error
+    for key in reversed(name.strip().split(".")):
+        parsed = {key: parsed}
+    return dict(parsed)
+
+
+def _explain(error: ValidationError) -> str:
+    """One line a mistake, the setting's full name first."""
+    lines = []
+    for mistake in error.errors():
+        name = ".".join(str(part) for part in mistake["loc"])
+        if mistake["type"] == "extra_forbidden":
+            known = sorted(setting_names(Settings))
+            section = name.partition(".")[0]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            names = near or [known_name for known_name in known if known_name.startswith(f"{section}.")]
+            hint = (
+                f"did you mean {names[0]}?"
+                if near
+                else f"known: {', '.join(names or sorted(Settings.model_fields))}"
+            )
+            lines.append(f"unknown setting {name}: {hint}")
+        else:
+            lines.append(
+                f"setting {name}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, got {mistake['input']!r}"
+            )
+    return "\n".join(lines)
+
+
+def setting_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """The dotted name of every setting below `model`."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_names(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

@@ -1,0 +1,71 @@
+"""The second part of the walk: looking at the data and its spectra."""
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.config import Settings
+from flows.observe import Runner, run_name, show_figures, show_log, show_report, show_stages
+from flows.prepare import Prepared, prepare_with
+from flows.walk import Run, Step, Walk
+from storage.workspace import Workspace
+from tasks.explore import EXPLORE
+from tasks.report import REPORT
+from tasks.stage import Artifact
+
+
+class Explored(BaseModel):
+    """What exploration left; the report is missing where a later part of the walk writes a fuller one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: Artifact
+    exploration: Artifact
+    report: Artifact | None = None
+    steps: list[Step]
+
+
+def explore_split(walk: Walk, settings: Settings, split: Artifact) -> Artifact:
+    """Tables and figures of the data and its spectra."""
+    return walk.stage(EXPLORE, "explore", split=split, settings=settings.explore, seed=settings.seed)
+
+
+def report_exploration(walk: Walk, settings: Settings, split: Artifact, exploration: Artifact) -> Artifact:
+    """A report of the data alone."""
+    configuration = settings.model_dump(mode="json")
+    return walk.stage(REPORT, "report", split=split, exploration=exploration, configuration=configuration)
+
+
+@flow(name="explore", flow_run_name=run_name)
+def explore(
+    settings: Settings,
+    workspace: str = "workspace",
+    runner: Runner = "threads",
+    workers: int | None = None,
+    prepared: Prepared | None = None,
+) -> Explored:
+    """Look at the data and its spectra; writes tables, figures and a report.
+
+    Args:
+        settings: What the result depends on.
+        workspace: The folder that everything is written to.
+        runner: Where videos are extracted: in threads, or in processes.
+        workers: How many at once; the number of processors by default.
+        prepared: What the flow `prepare` returned; it is called first where this is not given.
+    """
+    show_log()
+    run = Run(Workspace(Path(workspace)).prepare())
+    alone = prepared is None
+    prepared = prepared or prepare_with(settings, workspace, runner, workers)
+    exploration = explore_split(run, settings, prepared.split)
+    show_figures(
+        "spectra", "The data and its spectra", sorted(exploration.folder(run.workspace).glob("*.png"))
+    )
+    if not alone:
+        return Explored(split=prepared.split, exploration=exploration, steps=run.steps)
+    report = report_exploration(run, settings, prepared.split, exploration)
+    steps = prepared.steps + run.steps
+    show_stages(steps)
+    show_report(report.folder(run.workspace) / "report.html")
+    return Explored(split=prepared.split, exploration=exploration, report=report, steps=steps)

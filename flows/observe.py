@@ -1,0 +1,85 @@
+"""What a run shows of itself: its name, its log and its artifacts in the Prefect UI."""
+
+import base64
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.logging.handlers import APILogHandler
+from prefect.runtime import flow_run
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+
+from flows.config import Settings
+from flows.walk import Step, actions, reasons
+
+Runner = Literal["threads", "processes"]
+
+PACKAGES = ("flows", "tasks", "fourier_model", "storage")
+ARTIFACT_BYTES = 1_000_000
+
+
+def run_name() -> str:
+    """The name of the current flow run: what it does, on which data sets, with which preset."""
+    settings = Settings.model_validate(flow_run.parameters["settings"])
+    names = ", ".join(dataset.uri.rstrip("/").rpartition("/")[2] for dataset in settings.datasets)
+    return f"{flow_run.flow_name} {names} ({settings.preset})"
+
+
+def task_runner(runner: Runner, workers: int | None) -> TaskRunner:  # type: ignore[type-arg]
+    """The task runner for mapped stages; `workers` defaults to the number of processors."""
+    count = workers or os.cpu_count() or 1
+    return (
+        ProcessPoolTaskRunner(max_workers=count)
+        if runner == "processes"
+        else ThreadPoolTaskRunner(max_workers=count)
+    )
+
+
+def show_log() -> None:
+    """Bring the log of this project's packages, INFO and above, into the run's log in the UI."""
+    for package in PACKAGES:
+        logger = logging.getLogger(package)
+        logger.setLevel(logging.INFO)
+        if not any(isinstance(handler, APILogHandler) for handler in logger.handlers):
+            handler = APILogHandler()
+            handler.addFilter(lambda _: bool(FlowRunContext.get() or TaskRunContext.get()))
+            logger.addHandler(handler)
+
+
+def show_stages(steps: list[Step]) -> None:
+    """A table of the stages: what each did and why."""
+    why = reasons(steps)
+    create_table_artifact(
+        key="stages",
+        table=[{"stage": name, "did": action, "why": why[name]} for name, action in actions(steps).items()],
+        description="What each stage did, and why",
+    )
+
+
+def show_table(key: str, rows: list[dict[str, object]], description: str) -> None:
+    """A table by key, so that the UI lines up its versions from run to run."""
+    create_table_artifact(key=key, table=rows, description=description)
+
+
+def show_figures(key: str, title: str, paths: list[Path]) -> None:
+    """Figures as one markdown artifact; those that would make it too large for the server are named instead."""
+    parts, size = [f"# {title}"], 0
+    for path in paths:
+        encoded = base64.b64encode(path.read_bytes()).decode()
+        size += len(encoded)
+        parts.append(
+            f"![{path.stem}](data:image/png;base64,{encoded})"
+            if size < ARTIFACT_BYTES
+            else f"`{path}` (too large to show here)"
+        )
+    create_markdown_artifact(key=key, markdown="\n\n".join(parts), description=title)
+
+
+def show_report(path: Path) -> None:
+    """A link to the report on disk."""
+    create_link_artifact(
+        key="report", link=path.resolve().as_uri(), link_text=path.name, description="The report of this run"
+    )

@@ -1,0 +1,77 @@
+"""The whole walk: prepare, explore, train, and one report over all of it."""
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.config import Settings
+from flows.explore import explore, explore_split
+from flows.observe import Runner, run_name, show_log, show_report, show_stages
+from flows.prepare import list_videos, prepare_videos, prepare_with
+from flows.train import Trained, train, train_and_judge
+from flows.walk import Plan, Run, Step, Walk
+from storage.workspace import Workspace
+from tasks.report import REPORT
+from tasks.stage import Artifact
+
+
+class Piped(BaseModel):
+    """What a whole run left."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trained: Trained
+    report: Artifact
+    steps: list[Step]
+
+
+def report_all(
+    walk: Walk, settings: Settings, split: Artifact, exploration: Artifact, trained: Trained
+) -> Artifact:
+    """One report over the data, the training and the judgement."""
+    return walk.stage(
+        REPORT,
+        "report",
+        split=split,
+        exploration=exploration,
+        training=trained.training,
+        calibration=trained.calibration,
+        evaluation=trained.evaluation,
+        bundle=trained.bundle,
+        configuration=settings.model_dump(mode="json"),
+    )
+
+
+def plan(settings: Settings, workspace: Workspace) -> list[Step]:
+    """What `pipeline` would do, stage by stage; makes nothing."""
+    walk = Plan(workspace)
+    split = prepare_videos(walk, settings, list_videos(walk, settings))
+    exploration = explore_split(walk, settings, split)
+    trained = train_and_judge(walk, settings, split)
+    report_all(walk, settings, split, exploration, trained)
+    return walk.steps
+
+
+@flow(name="pipeline", flow_run_name=run_name)
+def pipeline(
+    settings: Settings, workspace: str = "workspace", runner: Runner = "threads", workers: int | None = None
+) -> Piped:
+    """From data sets of videos to a judged detector, stage by stage; unchanged stages are skipped.
+
+    Args:
+        settings: What the result depends on.
+        workspace: The folder that everything is written to.
+        runner: Where videos are extracted: in threads, or in processes.
+        workers: How many at once; the number of processors by default.
+    """
+    show_log()
+    prepared = prepare_with(settings, workspace, runner, workers, both_classes=True)
+    explored = explore(settings, workspace, prepared=prepared)
+    trained = train(settings, workspace, prepared=prepared)
+    run = Run(Workspace(Path(workspace)))
+    report = report_all(run, settings, prepared.split, explored.exploration, trained)
+    steps = prepared.steps + explored.steps + trained.steps + run.steps
+    show_stages(steps)
+    show_report(report.folder(run.workspace) / "report.html")
+    return Piped(trained=trained, report=report, steps=steps)

@@ -1,0 +1,96 @@
+"""The first part of the walk: from the names of data sets to a manifest that is split."""
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.config import Settings
+from flows.observe import Runner, run_name, show_log, show_stages, task_runner
+from flows.walk import Run, Step, Walk
+from storage.layouts.base import DataSetSettings
+from storage.manifest import VIDEO_SCHEMA, read_table
+from storage.workspace import Workspace
+from tasks.download import CATALOGUE, FETCH, Catalogue, fetched_root, list_data_set, parse_uri, video_files
+from tasks.extract import EXTRACT
+from tasks.manifest import MANIFEST
+from tasks.sample import SAMPLE
+from tasks.split import SPLIT, require_both_classes
+from tasks.stage import PENDING, Artifact
+
+
+class Prepared(BaseModel):
+    """What later parts of the walk start from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: Artifact
+    steps: list[Step]
+
+
+def list_videos(walk: Walk, settings: Settings) -> list[Catalogue] | None:
+    """Fetch what has to be fetched and list the videos; None in a plan where something is not fetched yet."""
+    catalogues = []
+    for dataset in settings.datasets:
+        root = _root(walk, dataset, settings)
+        if root is None:
+            return None
+        catalogues.append(list_data_set(dataset, root, settings.dataset))
+    return catalogues
+
+
+def prepare_videos(walk: Walk, settings: Settings, catalogues: list[Catalogue] | None) -> Artifact:
+    """Extract the frames of the listed videos, join the manifest and split it."""
+    if catalogues is None:
+        catalogue = walk.stage(CATALOGUE, "catalogue of videos", data_sets=PENDING)
+        extracted = walk.map(EXTRACT, {"each video": {"video": PENDING}})
+    else:
+        catalogue = walk.stage(CATALOGUE, "catalogue of videos", data_sets=catalogues)
+        calls = {
+            video_id: {"video": video, "settings": settings.frames.extraction_of(content)}
+            for video_id, video, content in video_files(catalogues)
+        }
+        extracted = walk.map(EXTRACT, calls)
+    manifest = walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
+    return walk.stage(SPLIT, "split", manifest=manifest, settings=settings.split, seed=settings.seed)
+
+
+def _root(walk: Walk, dataset: DataSetSettings, settings: Settings) -> Path | None:
+    """The folder of a data set, made or downloaded first where need be."""
+    uri = parse_uri(dataset.uri)
+    if uri.kind == "folder":
+        return uri.path
+    if uri.kind == "sample":
+        made = walk.stage(SAMPLE, "sample data set", settings=settings.sample, seed=settings.seed)
+        return None if made.pending else made.folder(walk.workspace)
+    fetched = walk.stage(FETCH, f"download {dataset.uri}", handle=uri.handle)
+    return None if fetched.pending else fetched_root(fetched, walk.workspace)
+
+
+@flow(name="prepare", flow_run_name=run_name)
+def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool = False) -> Prepared:
+    """Data sets to a split manifest: download, extract, manifest, split.
+
+    Args:
+        settings: What the result depends on.
+        workspace: The folder that everything is written to.
+        both_classes: Whether every split must hold real and fake videos, as training and judgement need.
+    """
+    show_log()
+    run = Run(Workspace(Path(workspace)).prepare())
+    catalogues = list_videos(run, settings)
+    assert catalogues is not None
+    if both_classes:
+        require_labels(catalogues)
+    split = prepare_videos(run, settings, catalogues)
+    if both_classes:
+        require_both_classes(read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA))
+    show_stages(run.steps)
+    return Prepared(split=split, steps=run.steps)
+
+
+def prepare_with(
+    settings: Settings, workspace: str, runner: Runner, workers: int | None, *, both_classes: bool = False
+) -> Prepared:
+    """The flow `prepare` on a task runner: a flow inside a flow does not inherit one."""
+    return prepare.with_options(task_runner=task_runner(runner, workers))(settings, workspace, both_classes)

@@ -1,0 +1,127 @@
+"""What a command says in the end: one dictionary, printed as JSON or as a table."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.explore import Explored
+from flows.pipeline import Piped
+from flows.prepare import Prepared
+from flows.train import Trained
+from flows.walk import Step, actions, reasons
+from storage.workspace import Workspace
+from tasks.stage import Artifact
+
+DID = {"run": "ran", "cached": "cached", "partial": "partial"}
+
+
+def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
+    """Where the manifest is, how many videos were skipped, what each stage did."""
+    return {
+        "workspace": str(root),
+        "manifest": _path(root, prepared.split, "videos.parquet"),
+        "frames": _path(root, prepared.split, "frames.parquet"),
+        **_counts(prepared.split),
+        "stages": _did(prepared.steps),
+    }
+
+
+def explore_summary(root: Path, explored: Explored) -> dict[str, Any]:
+    """The same, and where the report is."""
+    assert explored.report is not None
+    prepared = Prepared(split=explored.split, steps=explored.steps)
+    return prepare_summary(root, prepared) | {"report": _path(root, explored.report, "report.html")}
+
+
+def train_summary(root: Path, trained: Trained) -> dict[str, Any]:
+    """Where the model is, what came out on the test videos, what each stage did."""
+    return {
+        "workspace": str(root),
+        "model": _path(root, trained.bundle),
+        **_counts(trained.split),
+        "metrics": read_metrics(root, trained.evaluation),
+        "stages": _did(trained.steps),
+    }
+
+
+def pipeline_summary(root: Path, piped: Piped) -> dict[str, Any]:
+    """The same, and where the report is."""
+    return train_summary(root, piped.trained) | {
+        "report": _path(root, piped.report, "report.html"),
+        "stages": _did(piped.steps),
+    }
+
+
+def plan_rows(steps: list[Step]) -> list[dict[str, str]]:
+    """A row a stage: `stage`, `action` (`run`, `cached` or `partial`), `why`."""
+    why = reasons(steps)
+    return [{"stage": name, "action": action, "why": why[name]} for name, action in actions(steps).items()]
+
+
+def read_metrics(root: Path, evaluation: Artifact) -> dict[str, Any]:
+    """The numbers of `metrics.json` by level and name, each with its interval; null where one is undefined."""
+    metrics = json.loads((evaluation.folder(Workspace(root)) / "metrics.json").read_text("utf-8"))
+    numbers: dict[str, Any] = {}
+    for level in ("video", "frame"):
+        numbers[level] = {}
+        for name, metric in metrics[level].items():
+            if isinstance(metric, dict) and "value" in metric:
+                numbers[level][name] = metric["value"]
+                numbers[level][f"{name}_interval"] = [metric.get("low"), metric.get("high")]
+    return numbers
+
+
+def print_summary(summary: dict[str, Any], as_json: bool) -> None:
+    """One JSON object, or a table for people, on stdout."""
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in summary.items():
+        if name == "metrics":
+            for level in ("video", "frame"):
+                table.add_row(f"{level} AUC", _number(value[level], "auc"))
+        elif name == "stages":
+            table.add_row(name, ", ".join(f"{stage} {did}" for stage, did in value.items()))
+        else:
+            table.add_row(name, str(value))
+    _console().print(table)
+
+
+def print_plan(rows: list[dict[str, str]], as_json: bool) -> None:
+    """The rows as JSON, or as a table for people, on stdout."""
+    if as_json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return
+    table = Table("stage", "action", "why", box=None)
+    for row in rows:
+        table.add_row(row["stage"], row["action"], row["why"])
+    _console().print(table)
+
+
+def _console() -> Console:
+    # A path must stay whole where nobody looks on: a script may read it.
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000)
+
+
+def _number(metrics: dict[str, Any], name: str) -> str:
+    value, (low, high) = metrics[name], metrics[f"{name}_interval"]
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" if low is None else f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+
+
+def _path(root: Path, artifact: Artifact, name: str = "") -> str:
+    return str(artifact.folder(Workspace(root)) / name)
+
+
+def _counts(split: Artifact) -> dict[str, Any]:
+    return {"videos": split.summary["videos"], "skipped": split.summary["skipped"]}
+
+
+def _did(steps: list[Step]) -> dict[str, str]:
+    return {name: DID[action] for name, action in actions(steps).items()}

@@ -1,0 +1,115 @@
+"""The third part of the walk: train a detector, calibrate it, judge it, pack it."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.config import Settings
+from flows.observe import Runner, run_name, show_figures, show_log, show_stages, show_table
+from flows.prepare import Prepared, prepare_with
+from flows.walk import Run, Step, Walk
+from storage.workspace import Workspace
+from tasks.bundle import BUNDLE
+from tasks.calibrate import CALIBRATE
+from tasks.evaluate import EVALUATE
+from tasks.stage import Artifact
+from tasks.train import TRAIN, backbone_weights_digest
+
+
+class Trained(BaseModel):
+    """A detector and its judgement."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: Artifact
+    training: Artifact
+    calibration: Artifact
+    evaluation: Artifact
+    bundle: Artifact
+    steps: list[Step] = []
+
+
+def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
+    """Train on the train split, calibrate on validation, judge on test, pack the detector."""
+    size, seed = settings.frames.size, settings.seed
+    training = walk.stage(
+        TRAIN,
+        "train",
+        split=split,
+        model=settings.model,
+        backbone=settings.backbone,
+        weights_digest=backbone_weights_digest(settings.backbone),
+        size=size,
+        settings=settings.train,
+        seed=seed,
+    )
+    calibration = walk.stage(CALIBRATE, "calibrate", split=split, training=training, size=size)
+    evaluation = walk.stage(
+        EVALUATE,
+        "evaluate",
+        split=split,
+        training=training,
+        calibration=calibration,
+        size=size,
+        settings=settings.evaluate,
+        seed=seed,
+    )
+    bundle = walk.stage(
+        BUNDLE,
+        "bundle",
+        split=split,
+        training=training,
+        calibration=calibration,
+        evaluation=evaluation,
+        configuration=settings.model_dump(mode="json"),
+        code_version=metadata.version("fourier-deepfake"),
+    )
+    return Trained(
+        split=split, training=training, calibration=calibration, evaluation=evaluation, bundle=bundle
+    )
+
+
+def show_judgement(workspace: Workspace, evaluation: Artifact) -> None:
+    """The numbers of the test videos as a table, the figures beside them."""
+    folder = evaluation.folder(workspace)
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    rows: list[dict[str, object]] = [
+        {"level": level, "metric": name, **metric}
+        for level in ("video", "frame")
+        for name, metric in metrics[level].items()
+        if isinstance(metric, dict) and "value" in metric
+    ]
+    show_table("metrics", rows, "Numbers on the test videos, with 95 % intervals over groups")
+    show_figures("judgement", "Judgement on the test videos", sorted(folder.rglob("*.png")))
+
+
+@flow(name="train", flow_run_name=run_name)
+def train(
+    settings: Settings,
+    workspace: str = "workspace",
+    runner: Runner = "threads",
+    workers: int | None = None,
+    prepared: Prepared | None = None,
+) -> Trained:
+    """Train a detector, calibrate it on validation videos, judge it on test videos and pack it as a bundle.
+
+    Args:
+        settings: What the result depends on.
+        workspace: The folder that everything is written to.
+        runner: Where videos are extracted: in threads, or in processes.
+        workers: How many at once; the number of processors by default.
+        prepared: What the flow `prepare` returned; it is called first where this is not given.
+    """
+    show_log()
+    run = Run(Workspace(Path(workspace)).prepare())
+    alone = prepared is None
+    prepared = prepared or prepare_with(settings, workspace, runner, workers, both_classes=True)
+    trained = train_and_judge(run, settings, prepared.split)
+    show_judgement(run.workspace, trained.evaluation)
+    steps = prepared.steps + run.steps if alone else run.steps
+    if alone:
+        show_stages(steps)
+    return trained.model_copy(update={"steps": steps})

@@ -1,0 +1,146 @@
+"""Two ways to walk through the stages: run them as Prefect tasks, or look up what a run would do."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, as_completed
+
+from storage.workspace import Workspace
+from tasks.progress import Progress
+from tasks.stage import PENDING, Artifact, Lookup, Mapped, Stage
+
+logger = logging.getLogger(__name__)
+
+# What belongs to one stage in the eyes of a user.
+STAGE_OF = {"fetch": "download", "sample": "download"}
+STAGES = (
+    "download", "extract", "manifest", "split", "explore", "train", "calibrate", "evaluate", "bundle", "report",
+)  # fmt: skip
+
+
+@dataclass
+class Step:
+    """What became, or would become, of one call of a stage."""
+
+    stage: str
+    cached: bool
+    why: str
+
+
+class Walk(Protocol):
+    """A way to walk; in a plan, an artifact that is not there yet is pending."""
+
+    workspace: Workspace
+    steps: list[Step]
+
+    def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
+        """One call of a stage."""
+        ...
+
+    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+        """A call for each item of `calls`, by name, in parallel."""
+        ...
+
+
+@dataclass
+class Run:
+    """Runs each stage as a Prefect task, unless Prefect's cache holds its artifact and the files are as they were."""
+
+    workspace: Workspace
+    steps: list[Step] = field(default_factory=list)
+
+    def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
+        """Run the stage, or take it from the cache."""
+        found = stage.lookup(self.workspace, inputs)
+        state = stage.task(self.workspace, refresh=found.artifact is None)(label, inputs, return_state=True)
+        self._note(stage, state, found)
+        artifact: Artifact = state.result()
+        return artifact
+
+    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+        """Submit every call to the flow's task runner; a file that the disk refuses is a reason, not the end of the rest."""
+        tasks = {refresh: stage.task(self.workspace, refresh=refresh) for refresh in (False, True)}
+        names: dict[PrefectFuture[Artifact], str] = {}
+        lookups: dict[str, Lookup] = {}
+        for name, inputs in calls.items():
+            lookups[name] = stage.lookup(self.workspace, inputs)
+            future = tasks[lookups[name].artifact is None].submit(f"{stage.name} {name}", inputs)
+            names[future] = name
+        artifacts: dict[str, Artifact] = {}
+        failures: dict[str, str] = {}
+        progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
+        for done, future in enumerate(as_completed(list(names)), start=1):
+            name = names[future]
+            result = future.result(raise_on_failure=False)  # before the state, which is not final until then
+            self._note(stage, future.state, lookups[name])
+            if isinstance(result, Artifact):
+                artifacts[name] = result
+            elif isinstance(result, OSError):
+                logger.warning("%s failed: %s", name, result)
+                failures[name] = " ".join(str(result).split())
+            else:
+                future.result()
+            progress.report(done / len(calls), f"{done} of {len(calls)}: {name}")
+        return Mapped(artifacts=artifacts, failures=failures)
+
+    def _note(self, stage: Stage, state: State[Any], found: Lookup) -> None:
+        self.steps.append(Step(STAGE_OF.get(stage.name, stage.name), state.name == "Cached", found.why))
+
+
+@dataclass
+class Plan:
+    """Runs nothing: looks up each stage as a run would, as far as the artifacts at hand reach."""
+
+    workspace: Workspace
+    steps: list[Step] = field(default_factory=list)
+
+    def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:  # noqa: ARG002
+        """What the cache holds."""
+        return self._look(stage, inputs)
+
+    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+        """What the cache holds of all calls."""
+        return Mapped(artifacts={name: self._look(stage, inputs) for name, inputs in calls.items()})
+
+    def _look(self, stage: Stage, inputs: Mapping[str, Any]) -> Artifact:
+        name = STAGE_OF.get(stage.name, stage.name)
+        if any(getattr(value, "pending", False) for value in inputs.values()):
+            earlier = next(
+                step.stage for step in reversed(self.steps) if not step.cached and step.stage != name
+            )
+            self.steps.append(Step(name, False, f"{earlier} runs before it"))
+            return PENDING
+        found = stage.lookup(self.workspace, inputs)
+        self.steps.append(Step(name, found.artifact is not None, found.why))
+        return found.artifact or PENDING
+
+
+def actions(steps: list[Step]) -> dict[str, str]:
+    """For each stage, in the order of the walk: `cached`, `partial` (extraction of some videos) or `run`."""
+    found = {}
+    for name in STAGES:
+        cached = [step.cached for step in steps if step.stage == name]
+        if not cached:
+            continue
+        partial = name == "extract" and any(cached) and not all(cached)
+        found[name] = "cached" if all(cached) else "partial" if partial else "run"
+    return found
+
+
+def reasons(steps: list[Step]) -> dict[str, str]:
+    """For each stage why it does what it does, the same reasons counted once."""
+    why = {}
+    for name in STAGES:
+        mine = [step for step in steps if step.stage == name]
+        telling = [step.why for step in mine if not step.cached] or [step.why for step in mine]
+        counted = Counter(telling).most_common(3)
+        many = len(mine) > 1 and name == "extract"
+        if counted:
+            why[name] = "; ".join(
+                f"{text} ({count} of {len(mine)})" if many else text for text, count in counted
+            )
+    return why

@@ -1,0 +1,205 @@
+"""The networks that turn an image into a map of features, and where their weights come from."""
+
+import hashlib
+import logging
+import os
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fourier_model.settings import BackboneSettings
+
+logger = logging.getLogger(__name__)
+
+IMAGENET_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
+    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+IMAGENET_MD5 = "bcbd6486424b2319ff4ef7d526e38f63"
+DOWNLOAD_TIMEOUT = 60.0  # seconds without a byte
+SMALLEST_SIZE = {"inception_v3": 75, "compact": 16}
+COMPACT_WIDTHS = (24, 48, 96)
+RESIDUAL_GAIN = 1 / 8  # the residual of a natural image is a few levels of 255
+
+
+class BackboneWeightsError(ValueError):
+    """Weights cannot be had, or do not fit; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone in the graph that it was built into."""
+
+    features: Any
+    """Symbolic map of features, shape (batch, height, width, channels)."""
+    attention_place: str
+    """Name of the layer that FourierAttention follows: there are convolutions behind it, and enough frequencies in it."""
+
+
+def build_backbone(
+    settings: BackboneSettings, image: Any, insert: Callable[[Any], Any], weights: Path | None = None
+) -> Backbone:
+    """Continue the graph from `image`, RGB in 0 to 255 of known size, through preprocessing and backbone.
+
+    `insert` is called once, with the maps at the place of the attention, and returns what goes on. `weights` is the
+    file of InceptionV3's weights, from `backbone_weights`. All layers stand in the one graph, under the same names
+    every time.
+    Raises BackboneWeightsError where the weights do not fit.
+    """
+    if settings.name == "compact":
+        return _compact(image, insert)
+    return _inception_v3(image, insert, weights)
+
+
+def backbone_weights(settings: BackboneSettings) -> Path | None:
+    """The file of weights that the settings ask for, downloaded once for imagenet; None for random weights.
+
+    Raises BackboneWeightsError where there is none: other weights are never taken instead.
+    """
+    if not settings.pretrained:
+        return None
+    if settings.name == "compact":
+        message = (
+            "backbone.weights must be none for backbone.name=compact, which is trained from scratch, "
+            f"got {settings.weights}: set backbone.weights=none"
+        )
+        raise BackboneWeightsError(message)
+    if settings.weights == "imagenet":
+        return _imagenet_weights()
+    path = Path(settings.weights).expanduser()
+    if not path.is_file():
+        message = f"backbone.weights must be imagenet, none or an existing file, got {settings.weights}: no such file"
+        raise BackboneWeightsError(message)
+    if not path.name.endswith((".weights.h5", ".h5", ".hdf5")):
+        message = f"backbone.weights must be a file of weights (.weights.h5 or .h5), got {settings.weights}"
+        raise BackboneWeightsError(message)
+    return path
+
+
+def _imagenet_weights() -> Path:
+    """Keras' own ImageNet weights, from its cache or its server."""
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    path = home / "models" / IMAGENET_URL.rpartition("/")[2]
+    if path.is_file() and _md5(path) == IMAGENET_MD5:
+        return path
+    logger.info("downloading the ImageNet weights of InceptionV3 (88 MB) to %s", path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(IMAGENET_URL, path)
+    except OSError as error:
+        message = (
+            f"the ImageNet weights of InceptionV3 could not be had from {IMAGENET_URL} ({error}): connect to the network, "
+            f"put that file at {path}, name a file of weights with backbone.weights=PATH, or start from random "
+            "weights with backbone.weights=none"
+        )
+        raise BackboneWeightsError(message) from error
+    return path
+
+
+def _download(url: str, path: Path) -> None:
+    """Download beside `path`, compare the digest, move into place."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response:
+            while block := response.read(1 << 20):
+                file.write(block)
+        found = _md5(partial)
+        if found != IMAGENET_MD5:
+            message = f"its MD5 is {found}, expected {IMAGENET_MD5}"
+            raise urllib.error.ContentTooShortError(message, b"")
+        partial.chmod(0o644)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None) -> Backbone:
+    """InceptionV3 without its top, [-1, 1] inside; Szegedy et al. 2016, "Rethinking the Inception architecture"."""
+    place = "mixed7"
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing", dtype="float32")(image)
+    source = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=tuple(image.shape[1:]))
+    if weights is not None:
+        _load(source, weights)
+    names = _numbered_names(source)
+
+    def copy(layer: Any) -> Any:
+        return layer.__class__.from_config({**layer.get_config(), "name": names[layer.name]})
+
+    reached = {}
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer(*args, **kwargs)
+        reached[layer.name] = insert(outputs) if layer.name == place else outputs
+        return reached[layer.name]
+
+    # The clone is used for its layers alone: its own tensors begin at `scaled`, those in `reached` at the image.
+    target = keras.models.clone_model(source, input_tensors=scaled, clone_function=copy, call_function=call)
+    for layer in source.layers:
+        if layer.weights:
+            target.get_layer(names[layer.name]).set_weights(layer.get_weights())
+    return Backbone(reached[source.layers[-1].name], place)
+
+
+def _numbered_names(model: Any) -> dict[str, str]:
+    """For each layer the name it would have in a fresh process: Keras counts `conv2d_N` on from model to model."""
+    counts: dict[str, int] = {}
+    names = {}
+    for layer in model.layers:
+        stem = re.sub(r"_\d+$", "", layer.name)
+        if layer.name.startswith("mixed"):
+            names[layer.name] = layer.name
+            continue
+        number = counts.get(stem, 0)
+        counts[stem] = number + 1
+        names[layer.name] = f"{stem}_{number}" if number else stem
+    return names
+
+
+def _load(model: Any, weights: Path) -> None:
+    try:
+        model.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        message = (
+            f"backbone.weights={weights} does not hold the weights of InceptionV3 without its top "
+            f"(include_top=False): {reason}"
+        )
+        raise BackboneWeightsError(message) from error
+
+
+def _compact(image: Any, insert: Callable[[Any], Any]) -> Backbone:
+    """A small network for traces of synthesis: sees the high-pass residual alone, and pools late.
+
+    The residual is the image less its 3 x 3 mean. Three stages of two 3 x 3 convolutions each; every stage but the first
+    ends at half its resolution.
+    """
+    smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", name="smooth", dtype="float32")(image)
+    x = keras.layers.Subtract(name="residual", dtype="float32")([image, smooth])
+    x = keras.layers.Rescaling(RESIDUAL_GAIN, name="preprocessing", dtype="float32")(x)
+    place = f"stage{len(COMPACT_WIDTHS) - 1}"
+    for number, width in enumerate(COMPACT_WIDTHS, start=1):
+        name = f"stage{number}"
+        x = _convolution(x, width, f"{name}_conv1", strides=2)
+        x = _convolution(x, width, f"{name}_conv2", activation_name=name)
+        if name == place:
+            x = insert(x)
+    return Backbone(x, place)
+
+
+def _convolution(x: Any, width: int, name: str, strides: int = 1, activation_name: str | None = None) -> Any:
+    x = keras.layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False, name=name)(x)
+    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return keras.layers.Activation("relu", name=activation_name or f"{name}_relu")(x)

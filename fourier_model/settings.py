@@ -1,0 +1,96 @@
+"""The settings of the detector and its training: apart from the code they set, so that reading them loads no TensorFlow."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BackboneSettings(BaseModel):
+    """Which network turns an image into a map of features, and the weights it starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["inception_v3", "compact"] = Field(
+        "inception_v3",
+        description="inception_v3 (21.8 million parameters, pretrained) or compact (small, for training from scratch).",
+    )
+    weights: str = Field(
+        "imagenet",
+        min_length=1,
+        description=(
+            "imagenet (downloaded once), none (random; the only choice for compact), or the path of a weights file "
+            "of InceptionV3 without its top."
+        ),
+    )
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the backbone starts from trained weights."""
+        return self.weights != "none"
+
+
+class ModelSettings(BaseModel):
+    """What stands around the backbone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attention: Literal["none", "spectral"] = Field(
+        "spectral", description="FourierAttention inside the backbone: spectral, or none."
+    )
+    dense_units: int = Field(128, ge=1, le=8192, description="Width of the dense layer before the logit, units.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Share of features dropped before each dense layer (0 to 1).")
+
+
+class AugmentationSettings(BaseModel):
+    """How far a training image is moved at random; every image in the same way, whatever its class.
+
+    All but whole-pixel moves (flip, translation) interpolate, which weakens the highest frequencies.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotation: float = Field(10.0, ge=0, le=180, description="Largest angle either way, degrees.")
+    translation: float = Field(
+        0.1, ge=0, le=1, description="Largest shift either way, share of the edge; in whole pixels."
+    )
+    flip: bool = Field(True, description="Whether every second image, at random, is mirrored left to right.")
+    shear: float = Field(5.0, ge=0, le=45, description="Largest shear angle either way, degrees.")
+    zoom: float = Field(0.1, ge=0, lt=1, description="Largest change of scale either way, share.")
+
+
+class TrainSettings(BaseModel):
+    """How the detector is trained: phase 1 (`head` or `scratch`), then partial fine-tuning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(20, ge=1, le=10_000, description="Most epochs of phase 1.")
+    batch_size: int = Field(16, ge=1, le=4096, description="Frames in a step.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of phase 1; it falls as a cosine.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="Decoupled weight decay of AdamW.")
+    patience: int = Field(
+        5, ge=1, le=10_000, description="Epochs without a lower validation loss after which a phase ends."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Arithmetic of training; auto is bfloat16 where the processor has units for it."
+    )
+    fine_tune_epochs: int = Field(5, ge=0, le=10_000, description="Most epochs of fine-tuning; 0 leaves it out.")
+    fine_tune_learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate of fine-tuning.")
+    fine_tune_from: str | None = Field(
+        None,
+        description=(
+            "Name of the last layer that stays frozen in fine-tuning; by default the one that FourierAttention follows "
+            "(mixed7 of inception_v3, stage2 of compact)."
+        ),
+    )
+    views: int = Field(
+        3, ge=1, le=100, description="Augmented views of each frame whose features a frozen backbone computes once."
+    )
+    imbalance: Literal["class_weight", "none"] = Field(
+        "class_weight", description="class_weight lets both classes weigh the same in the loss; none does not."
+    )
+    augmentation: AugmentationSettings = Field(
+        default_factory=AugmentationSettings, description="How far training images are moved at random."
+    )
+    memory: float = Field(
+        2.0, ge=0, le=1024, description="Most memory for decoded frames, GiB; beyond it, frames are read again each epoch."
+    )

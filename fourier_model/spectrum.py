@@ -1,0 +1,104 @@
+"""Power spectra of images and their mean over rings of equal frequency."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal.windows import hann
+
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+HIGHEST_FREQUENCY = np.sqrt(0.5)  # cycles per pixel, at the corners of the plane
+POWER_FLOOR = 1e-3  # squared grey levels: rounding to 8 bits alone has a power of 1/12
+
+Floats = NDArray[np.float64]
+
+
+def luma(images: ArrayLike) -> Floats:
+    """Brightness of RGB images, in the units of the images (ITU-R BT.601).
+
+    `images` is shape (..., height, width, 3); returns float64, shape (..., height, width).
+    Raises ValueError for another number of channels.
+    """
+    images = np.asarray(images, dtype=np.float64)
+    if images.ndim < 3 or images.shape[-1] != 3:
+        message = f"luma needs RGB images of shape (..., height, width, 3), got {images.shape}"
+        raise ValueError(message)
+    return images @ np.array(LUMA_WEIGHTS)
+
+
+def centre_square(image: NDArray[np.generic], edge: int) -> NDArray[np.generic]:
+    """The central square of an image, in its own pixels: never resized, since that would move every frequency.
+
+    `image` is shape (height, width, ...); the square has `edge` pixels a side, or the shorter side where that is less.
+    """
+    height, width = image.shape[:2]
+    edge = min(edge, height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    return image[top : top + edge, left : left + edge]
+
+
+def power_spectrum(images: ArrayLike, *, window: bool = False) -> Floats:
+    """Periodogram of images after their mean is taken off, centred.
+
+    `images` is real, shape (..., height, width). Returns float64 of the same shape, DC at
+    [height // 2, width // 2], in squared units of the image: |FFT|^2 / (height * width). Its mean over the plane is the
+    variance of the image (Parseval), and white noise of variance v is flat at v, whatever the size.
+    `window` weights the image with a Hann window first (less leakage from the frame's edges) and divides by the window's
+    mean square, so that white noise keeps its level.
+    Raises ValueError for fewer than two axes or an empty image. Source: Welch 1967, for one segment.
+    """
+    images = np.asarray(images, dtype=np.float64)
+    if images.ndim < 2 or 0 in images.shape[-2:]:
+        message = f"power_spectrum needs images of shape (..., height, width), got {images.shape}"
+        raise ValueError(message)
+    height, width = images.shape[-2:]
+    images = images - images.mean(axis=(-2, -1), keepdims=True)
+    energy = float(height * width)
+    if window:
+        weights = np.outer(hann(height, sym=False), hann(width, sym=False))
+        images = images * weights
+        energy = float(np.sum(weights**2))
+    spectrum = np.fft.fftshift(np.fft.fft2(images), axes=(-2, -1))
+    return (spectrum.real**2 + spectrum.imag**2) / energy
+
+
+def radial_profile(power: ArrayLike, bins: int) -> Floats:
+    """Mean of a centred power spectrum over rings of equal radius.
+
+    `power` is float, shape (..., height, width), DC at [height // 2, width // 2], linear units.
+    Returns float64, shape (..., bins): ring k covers radii [k, k + 1) * sqrt(0.5) / bins cycles per pixel,
+    the last one closed: the corners, where checkerboards show, are in it. A ring without a sample is NaN.
+    Raises ValueError for fewer than 1 bin. Source: Durall et al. 2020, eq. 2.
+    """
+    if bins < 1:
+        message = f"bins must be >= 1, got {bins}"
+        raise ValueError(message)
+    power = np.asarray(power, dtype=np.float64)
+    if power.ndim < 2 or 0 in power.shape[-2:]:
+        message = f"radial_profile needs a spectrum of shape (..., height, width), got {power.shape}"
+        raise ValueError(message)
+    height, width = power.shape[-2:]
+    rings = _rings(height, width, bins).ravel()
+    order = np.argsort(rings, kind="stable")
+    present, starts, counts = np.unique(rings[order], return_index=True, return_counts=True)
+    flat = power.reshape(*power.shape[:-2], height * width)[..., order]
+    profile = np.full((*power.shape[:-2], bins), np.nan)
+    profile[..., present] = np.add.reduceat(flat, starts, axis=-1) / counts
+    return profile
+
+
+def ring_frequencies(bins: int) -> Floats:
+    """The middle of each ring of `radial_profile`, in cycles per pixel, shape (bins,)."""
+    return (np.arange(bins) + 0.5) * HIGHEST_FREQUENCY / bins
+
+
+def decibels(power: ArrayLike) -> Floats:
+    """10 log10 of a power in squared grey levels; at least -30 dB, so that a flat image has a finite spectrum. NaN stays."""
+    return 10.0 * np.log10(np.maximum(np.asarray(power, dtype=np.float64), POWER_FLOOR))
+
+
+def _rings(height: int, width: int, bins: int) -> NDArray[np.intp]:
+    """The ring of each point of the plane; a point on a border, up to rounding, belongs to the outer ring."""
+    vertical = (np.arange(height) - height // 2) / height
+    horizontal = (np.arange(width) - width // 2) / width
+    radius = np.hypot(vertical[:, None], horizontal[None, :])
+    rings = np.floor(radius / HIGHEST_FREQUENCY * bins + 1e-9).astype(np.intp)
+    return np.minimum(rings, bins - 1)

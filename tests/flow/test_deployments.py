@@ -1,0 +1,87 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect import get_client
+from prefect.cli.deploy._models import (
+    ConcurrencyLimitSpec,
+    DeploymentConfig,
+    PrefectYamlModel,
+    RawScheduleConfig,
+    WorkPoolConfig,
+)
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import get_current_settings
+
+from flows.config import Settings
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def deployments(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    return yaml.safe_load((PROJECT / "prefect.yaml").read_text())
+
+
+def test_prefect_would_ignore_no_key_of_the_deployments(deployments):
+    PrefectYamlModel.model_validate(deployments)
+    assert deployments.keys() <= PrefectYamlModel.model_fields.keys() | {"definitions"}
+    for deployment in deployments["deployments"]:
+        assert deployment.keys() <= DeploymentConfig.model_fields.keys()
+        assert deployment["work_pool"].keys() <= WorkPoolConfig.model_fields.keys()
+        assert deployment.get("concurrency_limit", {}).keys() <= ConcurrencyLimitSpec.model_fields.keys()
+        for schedule in deployment.get("schedules", []):
+            RawScheduleConfig.model_validate(schedule)
+
+
+def test_there_is_a_manual_and_a_scheduled_deployment_of_the_pipeline(deployments):
+    by_name = {deployment["name"]: deployment for deployment in deployments["deployments"]}
+    assert by_name.keys() == {"manual", "nightly"}
+    assert not by_name["manual"].get("schedules")
+    assert by_name["nightly"]["schedules"]
+    assert {deployment["entrypoint"] for deployment in by_name.values()} == {"flows/pipeline.py:pipeline"}
+
+
+def test_the_parameters_of_each_deployment_fit_its_flow(deployments):
+    for deployment in deployments["deployments"]:
+        flow = load_flow_from_entrypoint(deployment["entrypoint"])
+        Settings.model_validate(flow.validate_parameters(deployment["parameters"])["settings"])
+
+
+def test_the_form_of_the_pipeline_describes_each_setting():
+    from flows.pipeline import pipeline
+
+    definitions = pipeline.parameters.model_dump()["definitions"]
+    described = definitions["TrainSettings"]["properties"]
+    assert all(setting.get("description") for setting in described.values())
+
+
+@pytest.mark.slow
+def test_a_worker_runs_the_manual_deployment_to_its_end(tmp_path, tiny_settings):
+    environment = os.environ | {
+        "PREFECT_API_URL": str(get_current_settings().api.url),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def prefect(*arguments: str) -> str:
+        done = subprocess.run(
+            ["prefect", "--no-prompt", *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    prefect("work-pool", "create", "--type", "process", "fourier-deepfake")
+    prefect("deploy", "--all")
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("pipeline/manual")
+        parameters = {"settings": tiny_settings.model_dump(mode="json"), "workspace": str(tmp_path / "workspace")}
+        flow_run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+        log = prefect("worker", "start", "--pool", "fourier-deepfake", "--run-once", "--limit", "1")
+        state = client.read_flow_run(flow_run.id).state
+    assert state is not None
+    assert state.is_completed(), f"{state}\n{log}"
+    assert list((tmp_path / "workspace" / "reports").glob("*/report.html"))

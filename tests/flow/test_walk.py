@@ -1,0 +1,151 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.walk import Plan, Run, Step, actions, reasons
+from storage.workspace import Workspace
+from tasks.stage import Artifact, Mapped, Stage
+
+
+class Number(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    value: int
+
+
+def square(output: Path, workspace: Workspace, number: Number) -> None:
+    if number.value < 0:
+        message = f"{number.value} cannot be read"
+        raise OSError(message)
+    if number.value > 1000:
+        message = "a bug"
+        raise TypeError(message)
+    (output / "square").write_text(str(number.value**2))
+
+
+def add(output: Path, workspace: Workspace, squares: Mapped, offset: int) -> None:
+    folders = [artifact.folder(workspace) for artifact in squares.artifacts.values()]
+    (output / "sum").write_text(str(sum(int((folder / "square").read_text()) for folder in folders) + offset))
+
+
+SQUARE = Stage("extract", version=1, function=square)
+ADD = Stage("train", version=1, function=add)
+
+
+def describe(walk, values, offset):
+    squares = walk.map(SQUARE, {str(value): {"number": Number(value=value)} for value in values})
+    return walk.stage(ADD, "add", squares=squares, offset=offset), squares
+
+
+@flow
+def add_squares(root: str, values: list[int], offset: int = 0) -> tuple[int, Mapped, list[Step]]:
+    run = Run(Workspace(Path(root)).prepare())
+    total, squares = describe(run, values, offset)
+    return int((total.folder(run.workspace) / "sum").read_text()), squares, run.steps
+
+
+def plan(root, values, offset=0):
+    walk = Plan(Workspace(Path(root)))
+    describe(walk, values, offset)
+    return walk.steps
+
+
+def test_an_unchanged_second_run_does_nothing_again(tmp_path):
+    assert actions(add_squares(str(tmp_path), [1, 2, 3])[2]) == {"extract": "run", "train": "run"}
+    total, _, steps = add_squares(str(tmp_path), [1, 2, 3])
+    assert total == 14
+    assert actions(steps) == {"extract": "cached", "train": "cached"}
+
+
+def test_a_new_item_runs_alone_and_what_follows_runs_again(tmp_path):
+    add_squares(str(tmp_path), [1, 2])
+    total, _, steps = add_squares(str(tmp_path), [1, 2, 3])
+    assert total == 14
+    assert actions(steps) == {"extract": "partial", "train": "run"}
+
+
+def test_a_changed_setting_runs_its_own_stage_only(tmp_path):
+    add_squares(str(tmp_path), [1, 2])
+    total, _, steps = add_squares(str(tmp_path), [1, 2], offset=10)
+    assert total == 15
+    assert actions(steps) == {"extract": "cached", "train": "run"}
+
+
+@pytest.mark.parametrize("harm", ["delete", "alter", "delete_folder"])
+def test_an_output_that_is_missing_or_altered_is_made_again_and_the_same_result_spares_what_follows(
+    tmp_path, harm
+):
+    _, squares, _ = add_squares(str(tmp_path), [1, 2])
+    file = tmp_path / squares.artifacts["2"].path / "square"
+    match harm:
+        case "delete":
+            file.unlink()
+        case "alter":
+            file.write_text("5")
+        case "delete_folder":
+            shutil.rmtree(file.parent)
+    assert actions(plan(tmp_path, [1, 2])) == {"extract": "partial", "train": "run"}
+    total, _, steps = add_squares(str(tmp_path), [1, 2])
+    assert total == 5
+    assert file.read_text() == "4"
+    assert actions(steps) == {"extract": "partial", "train": "cached"}
+
+
+def test_a_record_that_cannot_be_read_is_made_again(tmp_path):
+    add_squares(str(tmp_path), [1])
+    (record,) = (tmp_path / "cache" / "extract").iterdir()
+    record.write_text("{")
+    assert "cannot be read" in reasons(plan(tmp_path, [1]))["extract"]
+    assert actions(add_squares(str(tmp_path), [1])[2])["extract"] == "run"
+
+
+def test_a_workspace_that_was_moved_keeps_its_cache(tmp_path):
+    add_squares(str(tmp_path / "one"), [1, 2])
+    (tmp_path / "one").rename(tmp_path / "other")
+    assert actions(add_squares(str(tmp_path / "other"), [1, 2])[2]) == {
+        "extract": "cached",
+        "train": "cached",
+    }
+
+
+def test_one_item_that_cannot_be_read_is_a_reason_and_not_the_end_of_the_rest(tmp_path):
+    total, squares, _ = add_squares(str(tmp_path), [1, -2, 3])
+    assert total == 10
+    assert squares.failures == {"-2": "-2 cannot be read"}
+
+
+def test_a_bug_in_one_item_is_not_taken_for_bad_input(tmp_path):
+    with pytest.raises(TypeError, match="a bug"):
+        add_squares(str(tmp_path), [1, 2000])
+
+
+def test_a_plan_says_what_a_run_then_does_and_changes_nothing(tmp_path):
+    for values, offset in (([1, 2], 0), ([1, 2], 0), ([1, 2, 3], 0), ([1, 2, 3], 7)):
+        before = sorted(tmp_path.rglob("*"))
+        planned = actions(plan(tmp_path, values, offset))
+        assert sorted(tmp_path.rglob("*")) == before
+        assert actions(add_squares(str(tmp_path), values, offset)[2]) == planned
+
+
+def test_a_plan_says_which_setting_changed(tmp_path):
+    add_squares(str(tmp_path), [1, 2])
+    assert reasons(plan(tmp_path, [1, 2], offset=3))["train"] == "offset: 0 -> 3"
+    assert reasons(plan(tmp_path, [1, 2]))["train"] == "nothing changed"
+    assert reasons(plan(tmp_path, [1, 2, 5]))["train"] == "extract runs before it"
+
+
+def test_a_new_version_of_a_stage_is_said_to_be_the_reason(tmp_path):
+    add_squares(str(tmp_path), [1])
+    newer = Stage("extract", version=2, function=square)
+    assert (
+        newer.lookup(Workspace(tmp_path), {"number": Number(value=1)}).why == "its code changed to version 2"
+    )
+
+
+def test_an_artifact_of_a_cached_stage_equals_the_one_that_was_made(tmp_path):
+    made = add_squares(str(tmp_path), [1, 2])[1]
+    assert add_squares(str(tmp_path), [1, 2])[1] == made
+    assert all(isinstance(artifact, Artifact) for artifact in made.artifacts.values())

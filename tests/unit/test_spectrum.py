@@ -1,0 +1,167 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fourier_model.spectrum import (
+    centre_square,
+    decibels,
+    luma,
+    power_spectrum,
+    radial_profile,
+    ring_frequencies,
+)
+
+sizes = st.integers(1, 17)
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).normal(100, 20, shape)
+
+
+def profile_by_loop(power, bins):
+    """The definition of radial_profile, sample by sample, in exact integers: an independent oracle."""
+    height, width = power.shape
+    found = [[] for _ in range(bins)]
+    for row in range(height):
+        for column in range(width):
+            vertical, horizontal = row - height // 2, column - width // 2
+            squared = 2 * bins**2 * ((vertical * width) ** 2 + (horizontal * height) ** 2)
+            ring = math.isqrt(squared // (height * width) ** 2)
+            found[min(ring, bins - 1)].append(power[row, column])
+    return np.array([np.mean(ring) if ring else np.nan for ring in found])
+
+
+@given(height=sizes, width=sizes, bins=st.integers(1, 40))
+def test_the_profile_is_the_mean_over_rings_as_a_plain_loop_finds_it(height, width, bins):
+    power = noise(height, width, seed=height * 100 + width)
+    np.testing.assert_allclose(radial_profile(power, bins), profile_by_loop(power, bins), rtol=1e-12)
+
+
+@given(height=sizes, width=sizes)
+def test_the_mean_of_the_spectrum_is_the_variance_of_the_image(height, width):
+    image = noise(height, width)
+    assert power_spectrum(image).mean() == pytest.approx(image.var(), rel=1e-9, abs=1e-12)
+
+
+@given(height=sizes, width=sizes)
+def test_the_rings_together_hold_all_the_power(height, width):
+    power = power_spectrum(noise(height, width))
+    counts = profile_counts(height, width, bins=7)
+    assert np.nansum(radial_profile(power, 7) * counts) == pytest.approx(power.sum(), rel=1e-9, abs=1e-9)
+
+
+def profile_counts(height, width, bins):
+    """How many samples each ring has: the profile of an impulse is the inverse of its ring's count."""
+    counts = np.zeros(bins)
+    for index in range(height * width):
+        impulse = np.zeros(height * width)
+        impulse[index] = 1
+        profile = radial_profile(impulse.reshape(height, width), bins)
+        counts[np.nanargmax(profile)] = 1 / np.nanmax(profile)
+    return counts
+
+
+def test_a_cyclic_shift_of_the_image_leaves_its_spectrum_alone():
+    image = noise(24, 31)
+    shifted = np.roll(image, (5, -7), axis=(0, 1))
+    np.testing.assert_allclose(power_spectrum(shifted), power_spectrum(image), atol=1e-8)
+
+
+def test_the_brightness_of_the_image_is_not_in_its_spectrum():
+    image = noise(16, 16)
+    np.testing.assert_allclose(power_spectrum(image + 50), power_spectrum(image), atol=1e-8)
+    assert power_spectrum(image)[8, 8] == pytest.approx(0, abs=1e-18)
+
+
+@pytest.mark.parametrize("window", [False, True])
+def test_white_noise_is_flat_at_its_variance(window):
+    images = np.random.default_rng(1).normal(0, 3, (200, 32, 32))
+    profile = radial_profile(power_spectrum(images, window=window), 8).mean(axis=0)
+    np.testing.assert_allclose(profile[1:], 9, rtol=0.05)
+
+
+@pytest.mark.parametrize(("cycles_down", "cycles_across"), [(0, 5), (9, 0), (6, 6), (16, 16)])
+def test_a_cosine_peaks_at_its_own_frequency_and_in_its_own_ring(cycles_down, cycles_across):
+    rows, columns = np.mgrid[:32, :32]
+    power = power_spectrum(np.cos(2 * np.pi * (cycles_down * rows + cycles_across * columns) / 32))
+    peak = np.unravel_index(power.argmax(), power.shape)
+    assert {abs(int(peak[0]) - 16), abs(int(peak[1]) - 16)} == {cycles_down, cycles_across}
+    radius = math.hypot(cycles_down, cycles_across) / 32
+    assert radial_profile(power, 16).argmax() == min(int(radius / math.sqrt(0.5) * 16 + 1e-9), 15)
+
+
+def test_a_checkerboard_shows_in_the_last_ring():
+    checkerboard = np.indices((16, 16)).sum(axis=0) % 2
+    assert radial_profile(power_spectrum(checkerboard), 10).argmax() == 9
+
+
+def test_a_window_keeps_a_ramp_from_leaking_along_the_axes():
+    ramp = np.tile(np.arange(64.0), (64, 1))
+    plain, windowed = (power_spectrum(ramp, window=window)[32, 60] for window in (False, True))
+    assert windowed < plain / 1000
+
+
+def test_frames_are_transformed_one_by_one():
+    frames = noise(2, 3, 20, 14)
+    power = power_spectrum(frames, window=True)
+    profiles = radial_profile(power, 9)
+    assert profiles.shape == (2, 3, 9)
+    np.testing.assert_array_equal(power[1, 2], power_spectrum(frames[1, 2], window=True))
+    np.testing.assert_array_equal(profiles[1, 2], radial_profile(power[1, 2], 9))
+
+
+def test_bytes_are_made_floats_before_anything_is_computed():
+    image = noise(8, 8).astype(np.uint8)
+    np.testing.assert_array_equal(power_spectrum(image), power_spectrum(image.astype(float)))
+
+
+def test_a_ring_without_a_sample_is_nan_and_the_others_are_not():
+    profile = radial_profile(np.ones((4, 4)), 40)
+    assert np.isnan(profile).any()
+    assert set(profile[~np.isnan(profile)]) == {1.0}
+    assert profile[0] == profile[-1] == 1.0
+
+
+def test_a_single_pixel_has_a_spectrum():
+    assert power_spectrum([[7]], window=True).tolist() == [[0.0]]
+    assert radial_profile([[0.0]], 1).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("bins", [0, -3])
+def test_fewer_than_one_bin_is_refused(bins):
+    with pytest.raises(ValueError, match=f"bins must be >= 1, got {bins}"):
+        radial_profile(np.ones((4, 4)), bins)
+
+
+@pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
+def test_what_is_not_an_image_is_refused(shape):
+    with pytest.raises(ValueError, match="height, width"):
+        power_spectrum(np.ones(shape))
+    with pytest.raises(ValueError, match="height, width"):
+        radial_profile(np.ones(shape), 4)
+
+
+def test_the_middle_of_the_rings_is_in_cycles_per_pixel():
+    np.testing.assert_allclose(ring_frequencies(2), [math.sqrt(0.5) / 4, 3 * math.sqrt(0.5) / 4])
+
+
+def test_grey_has_the_luma_of_its_level_and_green_counts_most():
+    grey = np.full((3, 2, 3), 77, np.uint8)
+    np.testing.assert_allclose(luma(grey), 77)
+    red, green, blue = luma(np.eye(3).reshape(1, 3, 3))[0]
+    assert green > red > blue
+    with pytest.raises(ValueError, match="RGB"):
+        luma(np.ones((3, 2)))
+
+
+def test_the_centre_square_is_taken_in_native_pixels():
+    image = np.arange(6 * 9).reshape(6, 9)
+    np.testing.assert_array_equal(centre_square(image, 4), image[1:5, 2:6])
+    np.testing.assert_array_equal(centre_square(image, 100), image[:, 1:7])
+
+
+def test_decibels_are_finite_for_a_flat_image_and_keep_missing_rings():
+    np.testing.assert_allclose(decibels([100.0, 0.0, np.nan]), [20.0, -30.0, np.nan])
