@@ -11,7 +11,17 @@ from flows.walk import Run, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import VIDEO_SCHEMA, read_table
 from storage.workspace import Workspace
-from tasks.download import CATALOGUE, FETCH, Catalogue, fetched_root, list_data_set, parse_uri, video_files
+from tasks.download import (
+    CATALOGUE,
+    FETCH,
+    Catalogue,
+    fetched_root,
+    list_data_set,
+    name_apart,
+    parse_uri,
+    require_labels,
+    video_files,
+)
 from tasks.extract import EXTRACT
 from tasks.manifest import MANIFEST
 from tasks.sample import SAMPLE
@@ -35,8 +45,8 @@ def list_videos(walk: Walk, settings: Settings) -> list[Catalogue] | None:
         root = _root(walk, dataset, settings)
         if root is None:
             return None
-        catalogues.append(list_data_set(dataset, root, settings.dataset))
-    return catalogues
+        catalogues.append(list_data_set(dataset, root, settings.dataset.content, settings.dataset.grouping))
+    return name_apart(catalogues)
 
 
 def prepare_videos(walk: Walk, settings: Settings, catalogues: list[Catalogue] | None) -> Artifact:
@@ -58,7 +68,7 @@ def prepare_videos(walk: Walk, settings: Settings, catalogues: list[Catalogue] |
 def _root(walk: Walk, dataset: DataSetSettings, settings: Settings) -> Path | None:
     """The folder of a data set, made or downloaded first where need be."""
     uri = parse_uri(dataset.uri)
-    if uri.kind == "folder":
+    if uri.kind == "path":
         return uri.path
     if uri.kind == "sample":
         made = walk.stage(SAMPLE, "sample data set", settings=settings.sample, seed=settings.seed)

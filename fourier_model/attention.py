@@ -111,7 +111,9 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         hidden = max(channels // self.reduction, NARROWEST)
 
         def add(name: str, shape: tuple[int, ...], initializer: Any) -> Any:
-            return self.add_weight(name=name, shape=shape, initializer=initializer, dtype="float32", autocast=False)
+            return self.add_weight(
+                name=name, shape=shape, initializer=initializer, dtype="float32", autocast=False
+            )
 
         spread = keras.initializers.RandomNormal(stddev=1.0 / math.sqrt(self.bands))
         self.alpha = add("alpha", (channels, self.bands), spread)
@@ -133,9 +135,12 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         transform = tf.signal.rfft2d(maps)
         channel_gains, band_gains = self._gains_of(transform, height, width, bands)
         weights = tf.einsum("bk,khw->bhw", band_gains, bands)[:, None]
-        maps = tf.signal.irfft2d(transform * tf.cast(weights, tf.complex64), fft_length=(height, width))
+        weighted = transform * tf.complex(weights, tf.zeros_like(weights))
+        maps = tf.signal.irfft2d(weighted, fft_length=(height, width))
         maps = tf.ensure_shape(maps, (None, inputs.shape[3], inputs.shape[1], inputs.shape[2]))
-        return ops.cast(tf.transpose(maps * channel_gains[:, :, None, None], (0, 2, 3, 1)), self.compute_dtype)
+        return ops.cast(
+            tf.transpose(maps * channel_gains[:, :, None, None], (0, 2, 3, 1)), self.compute_dtype
+        )
 
     def gains(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The channel gains, shape (batch, channels), and the band gains, shape (batch, bands); float32 in 0 to 2."""
@@ -160,7 +165,9 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         height, width = height or shape[1], width or shape[2]
         return height, width, radial_bands(height, width, self.bands)
 
-    def _gains_of(self, transform: tf.Tensor, height: Any, width: Any, bands: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _gains_of(
+        self, transform: tf.Tensor, height: Any, width: Any, bands: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         shape = spectral_shape(band_energies(transform, bands, width, height * width), bands, width)
         descriptor = tf.einsum("bck,ck->bc", shape, self.alpha)
         hidden = tf.nn.relu(tf.matmul(descriptor, self.hidden_kernel) + self.hidden_bias)

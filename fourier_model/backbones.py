@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,13 +107,16 @@ def _download(url: str, path: Path) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response:
+        with (
+            os.fdopen(handle, "wb") as file,
+            urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response,
+        ):
             while block := response.read(1 << 20):
                 file.write(block)
         found = _md5(partial)
         if found != IMAGENET_MD5:
             message = f"its MD5 is {found}, expected {IMAGENET_MD5}"
-            raise urllib.error.ContentTooShortError(message, b"")
+            raise OSError(message)
         partial.chmod(0o644)
         partial.replace(path)
     finally:
@@ -130,7 +132,9 @@ def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None
     """InceptionV3 without its top, [-1, 1] inside; Szegedy et al. 2016, "Rethinking the Inception architecture"."""
     place = "mixed7"
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing", dtype="float32")(image)
-    source = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=tuple(image.shape[1:]))
+    source = keras.applications.InceptionV3(
+        include_top=False, weights=None, input_shape=tuple(image.shape[1:])
+    )
     if weights is not None:
         _load(source, weights)
     names = _numbered_names(source)
@@ -186,7 +190,9 @@ def _compact(image: Any, insert: Callable[[Any], Any]) -> Backbone:
     The residual is the image less its 3 x 3 mean. Three stages of two 3 x 3 convolutions each; every stage but the first
     ends at half its resolution.
     """
-    smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", name="smooth", dtype="float32")(image)
+    smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", name="smooth", dtype="float32")(
+        image
+    )
     x = keras.layers.Subtract(name="residual", dtype="float32")([image, smooth])
     x = keras.layers.Rescaling(RESIDUAL_GAIN, name="preprocessing", dtype="float32")(x)
     place = f"stage{len(COMPACT_WIDTHS) - 1}"

@@ -43,12 +43,19 @@ def build_detector(
         keras.config.set_dtype_policy(policy)
 
 
-def _assemble(model: ModelSettings, backbone: BackboneSettings, size: int, weights: Path | None) -> keras.Model:
+def _assemble(
+    model: ModelSettings, backbone: BackboneSettings, size: int, weights: Path | None
+) -> keras.Model:
     def attend(maps: Any) -> Any:
-        return maps if model.attention == "none" else FourierAttention(mode=model.attention, name=ATTENTION)(maps)
+        return (
+            maps
+            if model.attention == "none"
+            else FourierAttention(mode=model.attention, name=ATTENTION)(maps)
+        )
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")
-    resized = resizing(size)(image)
+    # Resizing alone would put all layers behind it into training mode where a caller leaves `training` out.
+    resized = resizing(size)(image, training=False)
     x = build_backbone(backbone, resized, attend, weights).features
     x = keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")(x)
     x = keras.layers.Dropout(model.dropout, name="dropout1")(x)
@@ -60,7 +67,9 @@ def _assemble(model: ModelSettings, backbone: BackboneSettings, size: int, weigh
 
 def resizing(size: int) -> keras.layers.Layer:
     """The resize of the detector, also for frames on their way to it: bilinear, antialiased, float32."""
-    return keras.layers.Resizing(size, size, interpolation="bilinear", antialias=True, name=RESIZE, dtype="float32")
+    return keras.layers.Resizing(
+        size, size, interpolation="bilinear", antialias=True, name=RESIZE, dtype="float32"
+    )
 
 
 def attention_place(backbone: BackboneSettings) -> str:
@@ -116,13 +125,19 @@ def flops(model: keras.Model) -> int:
     Element-wise work (normalisation, activation, pooling, resizing) and the transforms of FourierAttention are left out: they are
     a few per cent of it.
     """
-    return sum(_layer_flops(layer) for layer in model.layers)
+    return sum(map(_layer_flops, model.layers))
 
 
 def _layer_flops(layer: keras.layers.Layer) -> int:
     if isinstance(layer, keras.layers.Conv2D):
         height, width, channels = layer.output.shape[1:]
-        return 2 * height * width * channels * int(layer.kernel.shape[0] * layer.kernel.shape[1] * layer.kernel.shape[2])
+        return (
+            2
+            * height
+            * width
+            * channels
+            * int(layer.kernel.shape[0] * layer.kernel.shape[1] * layer.kernel.shape[2])
+        )
     if isinstance(layer, keras.layers.Dense):
         return 2 * int(layer.kernel.shape[0] * layer.kernel.shape[1])
     return 0

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 CLASSES = ("real", "fake")
 CHUNK = 4_000_000  # weights held at once while resampling
@@ -82,8 +81,8 @@ def judge(
     observed = {
         name: float(value[0]) for name, value in _numbers(labels, scores, threshold, np.ones((1, len(labels)))).items()
     }
-    observed["auc"] = float(roc_auc_score(labels, scores))
-    observed["average_precision"] = float(average_precision_score(labels, scores))
+    observed["auc"] = _auc(labels, scores)
+    observed["average_precision"] = _average_precision(labels, scores)
     resampled, left_out = _resample(
         lambda weights: np.stack(list(_numbers(labels, scores, threshold, weights).values())), labels, groups, settings, seed
     )
@@ -120,7 +119,7 @@ def auc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, settings: Evalu
     if len(np.unique(labels)) < 2:
         return Estimate(None, reason="one class only")
     resampled, _ = _resample(lambda weights: _Ranking(labels, scores).auc(weights)[None], labels, groups, settings, seed)
-    return _estimate(float(roc_auc_score(labels, scores)), resampled[0], settings, "")
+    return _estimate(_auc(labels, scores), resampled[0], settings, "")
 
 
 def recall(scores: ArrayLike, groups: ArrayLike, threshold: float, settings: EvaluationSettings, seed: int) -> Estimate:
@@ -154,7 +153,7 @@ def auc_difference(
     resampled, _ = _resample(
         lambda weights: (first.auc(weights) - second.auc(weights))[None], labels, groups, settings, seed
     )
-    observed = float(roc_auc_score(labels, scores) - roc_auc_score(labels, others))
+    observed = _auc(labels, scores) - _auc(labels, others)
     return _estimate(observed, resampled[0], settings, "")
 
 
@@ -244,6 +243,18 @@ def _numbers(labels: Floats, scores: Floats, threshold: float, weights: Floats) 
         "fake_recall": sensitivity,
         "fake_f1": 2 * caught_fake / (2 * caught_fake + false_alarm + missed_fake),
     }
+
+
+def _auc(labels: Floats, scores: Floats) -> float:
+    from sklearn.metrics import roc_auc_score  # seconds to import, and settings are read without it
+
+    return float(roc_auc_score(labels, scores))
+
+
+def _average_precision(labels: Floats, scores: Floats) -> float:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, scores))
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -37,8 +37,12 @@ class ModelSettings(BaseModel):
     attention: Literal["none", "spectral"] = Field(
         "spectral", description="FourierAttention inside the backbone: spectral, or none."
     )
-    dense_units: int = Field(128, ge=1, le=8192, description="Width of the dense layer before the logit, units.")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Share of features dropped before each dense layer (0 to 1).")
+    dense_units: int = Field(
+        128, ge=1, le=8192, description="Width of the dense layer before the logit, units."
+    )
+    dropout: float = Field(
+        0.3, ge=0, lt=1, description="Share of features dropped before each dense layer (0 to 1)."
+    )
 
 
 class AugmentationSettings(BaseModel):
@@ -65,7 +69,9 @@ class TrainSettings(BaseModel):
 
     epochs: int = Field(20, ge=1, le=10_000, description="Most epochs of phase 1.")
     batch_size: int = Field(16, ge=1, le=4096, description="Frames in a step.")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak learning rate of phase 1; it falls as a cosine.")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Peak learning rate of phase 1; it falls as a cosine."
+    )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Decoupled weight decay of AdamW.")
     patience: int = Field(
         5, ge=1, le=10_000, description="Epochs without a lower validation loss after which a phase ends."
@@ -73,7 +79,9 @@ class TrainSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Arithmetic of training; auto is bfloat16 where the processor has units for it."
     )
-    fine_tune_epochs: int = Field(5, ge=0, le=10_000, description="Most epochs of fine-tuning; 0 leaves it out.")
+    fine_tune_epochs: int = Field(
+        5, ge=0, le=10_000, description="Most epochs of fine-tuning; 0 leaves it out."
+    )
     fine_tune_learning_rate: float = Field(1e-4, gt=0, le=1, description="Peak learning rate of fine-tuning.")
     fine_tune_from: str | None = Field(
         None,
@@ -83,14 +91,21 @@ class TrainSettings(BaseModel):
         ),
     )
     views: int = Field(
-        3, ge=1, le=100, description="Augmented views of each frame whose features a frozen backbone computes once."
+        3,
+        ge=1,
+        le=100,
+        description="Augmented views of each frame whose features a frozen backbone computes once.",
     )
     imbalance: Literal["class_weight", "none"] = Field(
-        "class_weight", description="class_weight lets both classes weigh the same in the loss; none does not."
+        "class_weight",
+        description="class_weight lets both classes weigh the same in the loss; none does not.",
     )
     augmentation: AugmentationSettings = Field(
         default_factory=AugmentationSettings, description="How far training images are moved at random."
     )
     memory: float = Field(
-        2.0, ge=0, le=1024, description="Most memory for decoded frames, GiB; beyond it, frames are read again each epoch."
+        2.0,
+        ge=0,
+        le=1024,
+        description="Most memory for decoded frames, GiB; beyond it, frames are read again each epoch.",
     )

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal.windows import hann
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 HIGHEST_FREQUENCY = np.sqrt(0.5)  # cycles per pixel, at the corners of the plane
@@ -53,7 +52,7 @@ def power_spectrum(images: ArrayLike, *, window: bool = False) -> Floats:
     images = images - images.mean(axis=(-2, -1), keepdims=True)
     energy = float(height * width)
     if window:
-        weights = np.outer(hann(height, sym=False), hann(width, sym=False))
+        weights = np.outer(_hann(height), _hann(width))
         images = images * weights
         energy = float(np.sum(weights**2))
     spectrum = np.fft.fftshift(np.fft.fft2(images), axes=(-2, -1))
@@ -93,6 +92,11 @@ def ring_frequencies(bins: int) -> Floats:
 def decibels(power: ArrayLike) -> Floats:
     """10 log10 of a power in squared grey levels; at least -30 dB, so that a flat image has a finite spectrum. NaN stays."""
     return 10.0 * np.log10(np.maximum(np.asarray(power, dtype=np.float64), POWER_FLOOR))
+
+
+def _hann(length: int) -> Floats:
+    """Hann window at the middle of each pixel: symmetric, nowhere zero."""
+    return np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
 
 
 def _rings(height: int, width: int, bins: int) -> NDArray[np.intp]:

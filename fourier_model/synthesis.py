@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.random import Generator
-from scipy.ndimage import correlate1d, gaussian_filter
+from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.ndimage import correlate1d
 
 SCENES = ("discs", "blocks", "clouds")
 OVERSAMPLING = 2  # the scene is drawn finer than the sensor's pixels, which integrate over it
 CANVAS_EDGES = 1.7  # edge of the drawn scene in edges of the frame: the room that the camera moves in
 REGION_EDGES = (0.40, 0.58)  # edge of the re-synthesised square in edges of the frame
-FEATHER = 0.06  # width of the region's soft edge in edges of the region
-STRIDE = 2  # of each up-convolution
-LAYERS = 1  # up-convolutions, one after the other
+FEATHER = 0.12  # width of the region's soft edge in edges of the region
+STRIDE = 2  # of the up-convolution
 UNEVENNESS = (0.010, 0.020)  # how much an up-convolution favours every second pixel, as a share of its value
 BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
@@ -35,6 +35,8 @@ class Pair:
     """Edge of the square region, pixels."""
     region_path: np.ndarray
     """Left upper corner of the region in every frame: x, y in pixels, int, shape (frames, 2)."""
+    unevenness: np.ndarray
+    """Of the up-convolution, along y and x, as a share of the value: shape (2,)."""
 
 
 def synthesise_pair(rng: Generator, frames: int, size: int) -> Pair:
@@ -52,10 +54,10 @@ def synthesise_pair(rng: Generator, frames: int, size: int) -> Pair:
     unevenness = rng.uniform(*UNEVENNESS, size=2) * rng.choice((-1, 1), size=2)
     mask = soft_mask(edge)
     forged = match_detail(up_convolve(region, unevenness), region, mask)
-    noise = sensor_noise(rng, film)
+    noise = sensor_noise(rng, film)  # after blending, and so the same in both
     real = blend(film, region, path, mask)
     fake = blend(film, forged, path, mask)
-    return Pair(_round(real + noise), _round(fake + noise), scene, edge, path)
+    return Pair(_round(real + noise), _round(fake + noise), scene, edge, path, unevenness)
 
 
 def pink_field(rng: Generator, size: int, exponent: float) -> np.ndarray:
@@ -64,11 +66,11 @@ def pink_field(rng: Generator, size: int, exponent: float) -> np.ndarray:
     Returns float32, shape (size, size), mean 0, standard deviation 1, periodic. Source: Field 1987, "Relations
     between the statistics of natural images and the response properties of cortical cells".
     """
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]).astype(np.float32)
     frequency[0, 0] = np.inf
-    white = np.fft.rfft2(rng.standard_normal((size, size)))
-    field = np.fft.irfft2(white / frequency**exponent, s=(size, size))
-    return (field / field.std()).astype(np.float32)
+    white = rfft2(rng.standard_normal((size, size), np.float32))
+    field = irfft2(white / frequency**exponent, s=(size, size))
+    return np.asarray(field / field.std(), np.float32)
 
 
 def dead_leaves(rng: Generator, size: int, leaves: int, shape: str) -> np.ndarray:
@@ -104,12 +106,12 @@ def draw_scene(rng: Generator, scene: str, size: int) -> np.ndarray:
     lightness = rng.normal(0, 0.5 if scene == "clouds" else 1, leaves + 1)
     tint = rng.normal(0, 0.35, (leaves + 1, 3))
     roughness = rng.uniform(0.3, 1, leaves + 1)
-    texture = pink_field(rng, size, rng.uniform(0.9, 1.3)) + 0.5 * pink_field(rng, size, 0.6)
+    texture = pink_field(rng, size, rng.uniform(0.7, 1.1))
     colour = (lightness[:, None] + tint).astype(np.float32)[seen]
     picture = colour + (roughness.astype(np.float32)[seen] * texture)[..., None]
     picture -= picture.mean()
     picture *= rng.uniform(28, 50) / picture.std()
-    return np.clip(picture + rng.uniform(95, 150), 4, 251).astype(np.float32)
+    return np.asarray(np.clip(picture + rng.uniform(95, 150), 4, 251), np.float32)
 
 
 def film_scene(rng: Generator, scene: str, frames: int, size: int) -> np.ndarray:
@@ -118,7 +120,7 @@ def film_scene(rng: Generator, scene: str, frames: int, size: int) -> np.ndarray
     Returns RGB float32 of 0 to 255, shape (frames, size, size, 3), without noise.
     """
     fine = size * OVERSAMPLING
-    edge = int(fine * CANVAS_EDGES)
+    edge = next_fast_len(int(fine * CANVAS_EDGES), real=True)
     ground = draw_scene(rng, scene, edge)
     sprite = np.dstack([draw_scene(rng, scene, edge), _silhouette(rng, edge)])
     camera = _motion(rng, frames, fine, edge)
@@ -144,21 +146,22 @@ def region_path(rng: Generator, frames: int, room: int) -> np.ndarray:
 
 
 def soft_mask(edge: int) -> np.ndarray:
-    """A disc of ones that fades out smoothly within the square: float32, shape (edge, edge), 0 on the border."""
+    """A disc of ones that fades out smoothly within the square: float32, shape (edge, edge)."""
     position = (np.arange(edge) + 0.5) * 2 / edge - 1
     radius = np.hypot(position[:, None], position[None, :])
-    inside = np.clip((1 - radius) / (4 * FEATHER), 0, 1)
+    inside = np.clip((1 - radius) / (2 * FEATHER), 0, 1)
     return (inside**2 * (3 - 2 * inside)).astype(np.float32)
 
 
 def up_convolve(region: np.ndarray, unevenness: np.ndarray) -> np.ndarray:
     """Encode frames to half their size and decode them by transposed convolution of stride 2.
 
-    Zeros go between the pixels and a kernel fills them. Where it gives one phase of the grid
-    more weight than the other, a checkerboard appears: `unevenness`, shape (2,), is that surplus along y and x as a share of the
-    value. `region` is float32, shape (frames, edge, edge, 3), edge a multiple of 2. Returns the same shape and, up to
-    what the encoding lost, the same content. Sources: Odena et al. 2016, "Deconvolution and checkerboard
-    artifacts"; Durall et al. 2020, "Watch your up-convolution".
+    Zeros go between the pixels and a kernel fills them: copies of the spectrum stay at high frequencies. Where the kernel
+    gives one phase of the grid more weight than the other, a checkerboard is added: `unevenness`, shape (2,), is that
+    surplus along y and x as a share of the value. `region` is float32, shape (frames, edge, edge, 3), edge a
+    multiple of 2. Returns the same shape and, up to what the encoding lost, the same content.
+    Sources: Odena et al. 2016, "Deconvolution and checkerboard artifacts"; Durall et al. 2020, "Watch your
+    up-convolution".
     """
     code = _along_edges(region, BINOMIAL, BINOMIAL)[:, ::STRIDE, ::STRIDE]
     spread = np.zeros_like(region)
@@ -177,7 +180,7 @@ def match_detail(forged: np.ndarray, region: np.ndarray, mask: np.ndarray) -> np
     wanted = region - _along_edges(region, BINOMIAL, BINOMIAL)
     weight = mask[..., None]
     gain = np.sqrt(np.sum(weight * wanted**2) / np.sum(weight * detail**2))
-    return coarse + gain * detail
+    return np.asarray(coarse + gain * detail, np.float32)
 
 
 def cut(film: np.ndarray, path: np.ndarray, edge: int) -> np.ndarray:
@@ -200,16 +203,17 @@ def sensor_noise(rng: Generator, film: np.ndarray) -> np.ndarray:
 
     Returns float32 of the shape of `film`, mean 0.
     """
-    read, shot = rng.uniform(0.5, 1.5), rng.uniform(0.005, 0.03)
+    read, shot = rng.uniform(0.5, 1.5), rng.uniform(0.005, 0.05)
     return np.sqrt(read**2 + shot * film) * rng.standard_normal(film.shape, np.float32)
 
 
 def _region_size(rng: Generator, size: int) -> int:
-    return STRIDE**LAYERS * int(size * rng.uniform(*REGION_EDGES) / STRIDE**LAYERS)
+    return STRIDE * int(size * rng.uniform(*REGION_EDGES) / STRIDE)
 
 
 def _along_edges(stack: np.ndarray, vertical: np.ndarray, horizontal: np.ndarray) -> np.ndarray:
-    return correlate1d(correlate1d(stack, vertical, axis=1, mode="mirror"), horizontal, axis=2, mode="mirror")
+    filtered = correlate1d(stack, vertical, axis=1, mode="mirror")
+    return np.asarray(correlate1d(filtered, horizontal, axis=2, mode="mirror"), np.float32)
 
 
 def _silhouette(rng: Generator, edge: int) -> np.ndarray:
@@ -228,20 +232,21 @@ def _motion(rng: Generator, frames: int, fine: int, edge: int) -> np.ndarray:
     time = np.linspace(-0.5, 0.5, frames)
     heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.5) * fine
     drift = speed * time * np.array([[np.cos(heading)], [np.sin(heading)]])
-    shake = rng.uniform(0, 0.01) * fine * np.sin(2 * np.pi * (rng.uniform(1, 5, (2, 1)) * time + rng.uniform(size=(2, 1))))
+    turns = rng.uniform(1, 5, (2, 1)) * time + rng.uniform(size=(2, 1))
+    shake = rng.uniform(0, 0.01) * fine * np.sin(2 * np.pi * turns)
     angle = rng.uniform(-0.2, 0.2) * time + rng.uniform(-0.1, 0.1)
     zoom = 1 + rng.uniform(-0.15, 0.15) * time
     turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = edge / 2 + drift + shake
     shift = centre - np.einsum("ijt,j->it", turn, np.full(2, fine / 2))
-    return np.concatenate([turn, shift[:, None]], axis=1).transpose(2, 0, 1)
+    return np.asarray(np.concatenate([turn, shift[:, None]], axis=1).transpose(2, 0, 1))
 
 
 def _warp(canvas: np.ndarray, motion: np.ndarray, fine: int) -> np.ndarray:
-    return cv2.warpAffine(
-        canvas, motion, (fine, fine), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
-    )
+    sampling = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpAffine(canvas, motion, (fine, fine), flags=sampling, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(seen, np.float32)
 
 
 def _round(film: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(film, 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(film, 0, 255)), np.uint8)

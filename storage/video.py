@@ -1,8 +1,9 @@
-"""Videos: what they are, which frames they hold, and exactly those frames that are wanted."""
+"""Videos: what they are, which frames they hold, and just those frames that are wanted."""
 
 import bisect
 import logging
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Literal, Self
 import av
 import av.error
 import numpy as np
+from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
-from av.video.frame import VideoFrame as DecodedFrame
+from av.video.frame import VideoFrame as Picture
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -23,28 +25,36 @@ from pydantic import BaseModel, ConfigDict, Field
 
 logger = logging.getLogger(__name__)
 
-# Only containers that hold their own pixels: a playlist that calls itself .mp4 would make libav open other files or addresses.
+# Only containers that hold their own pixels: a playlist called .mp4 would have libav open other files and addresses.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng,nut,mxf,"
     "h264,hevc,m4v,ivf,dv,yuv4mpegpipe"
 )
 
-# Codecs in which a packet is a picture and a key frame a place to start; of any other (VP8 hides pictures,
-# GIF paints over the last one) the whole clip is decoded to count its frames.
-SEEKABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "prores", "ffv1"})
+# Where a packet is a picture with its time, and a key frame a place to start. Elsewhere the whole clip is decoded
+# to count its frames: VP8 has packets without a picture, GIF paints over the last one, AVI knows no order of showing.
+SEEKABLE_CONTAINERS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
+SEEKABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores", "ffv1"})
+SKIPPING_CODECS = frozenset({"h264", "hevc"})
 
-# Where the codec marks pictures that no other refers to, those that are not wanted are passed over.
-SKIPPABLE_CODECS = frozenset({"h264", "hevc"})
-
+# Containers whose header tells how long the clip was meant to be.
+ANNOUNCING_CONTAINERS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
 LEAST_SHARE = 0.5
-"""A clip of which less than this share can be decoded is unreadable."""
+"""A clip of which less than this share is there, or can be decoded, is unreadable."""
+WHOLE_SHARE = 0.95
+"""A clip of which less than this share is there was cut off: it is read, with a note."""
 
-SHORT_SHARE = 0.95
-"""A clip that is shorter than this share of what its header announces has been cut off."""
 
+class UnreadableVideo(ValueError):  # noqa: N818 - it says what the file is
+    """The content of a file cannot be read as a video; the message names the file, `reason` alone says why."""
 
-class UnreadableVideo(ValueError):
-    """The content of a file cannot be read as a video; the message names the file and says why."""
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
 
 
 class VideoFile(BaseModel):
@@ -52,9 +62,13 @@ class VideoFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: str = Field(description="Folder that `files` are relative to.")
-    files: tuple[str, ...] = Field(description="POSIX paths relative to `root`: one video, or its frames in order.")
-    kind: Literal["video", "images"]
+    root: str = Field(description="Folder that the files are relative to.")
+    files: tuple[str, ...] = Field(
+        min_length=1, description="POSIX paths relative to the root: one video, or its frames in order."
+    )
+    kind: Literal["video", "images"] = Field(
+        description="Whether the files are one video or the frames of one."
+    )
     digest: str = Field(description="Digest of the content of the files.")
 
     @property
@@ -65,34 +79,37 @@ class VideoFile(BaseModel):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video is, counted from its packets and pictures, not taken from its header."""
+    """What a video is, counted from its packets and pictures instead of read from its header."""
 
     width: int
     """Pixels of the first picture as shown, after rotation."""
     height: int
     fps: float | None
-    """Mean frame rate between the first and the last picture; the header's of a single picture; None where neither says."""
+    """Mean frame rate from the first to the last picture; the header's where there is one picture, None without it."""
     duration_s: float | None
-    """Seconds from the first picture's appearance to the last one's end; None where the file holds no times."""
+    """Seconds from the start of the first picture to the end of the last one; None where nothing tells."""
     frame_count: int
     codec: str
     note: str | None = None
-    """What is wrong with the file though it can be read, as a sentence without a full stop."""
+    """What is wrong with the file though it can be read."""
 
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """One picture: its position in presentation order, seconds since the first one, RGB uint8 (height, width, 3)."""
+    """One frame: its position in the order of showing, and RGB uint8 of shape (height, width, 3)."""
 
     index: int
-    timestamp_s: float
+    timestamp_s: float | None
+    """Seconds since the first frame; None for images in a row."""
     image: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class _PacketHeader:
-    pts: int
-    dts: int
+class _Header:
+    """What a packet says of itself; times in units of the stream's time base."""
+
+    pts: int | None
+    dts: int | None
     duration: int
     is_key: bool
     is_shown: bool
@@ -100,21 +117,22 @@ class _PacketHeader:
 
 @dataclass(frozen=True)
 class _Run:
-    """A stretch of packets to decode, from a key frame on, and the packets in it whose pictures are wanted."""
+    """Packets to decode one after another, from the key frame `start` up to `stop`, which is not included."""
 
     start: int
     stop: int
     wanted: frozenset[int]
+    """Times of the wanted pictures among them."""
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:
-    """Positions of `wanted` of `count` frames: the middle frame of each of `wanted` equal parts of the clip.
+    """Positions of `wanted` among `count` frames: the middle of each of `wanted` equal parts of the clip.
 
-    All `count` positions where the clip has no more than `wanted` frames. Ascending, without repetition.
-    Raises ValueError for a negative count or fewer than 1 wanted frame.
+    All positions where the clip has no more than `wanted` frames. Ascending, without repetition.
+    Raises ValueError for a negative count or less than 1 wanted frame.
     """
     if count < 0 or wanted < 1:
-        message = f"evenly_spread expects count >= 0 and wanted >= 1, got {count} and {wanted}"
+        message = f"evenly_spread expected count >= 0 and wanted >= 1, got {count} and {wanted}"
         raise ValueError(message)
     if count <= wanted:
         return list(range(count))
@@ -124,7 +142,7 @@ def evenly_spread(count: int, wanted: int) -> list[int]:
 def probe(path: Path) -> VideoInfo:
     """What the video at `path` is.
 
-    Raises UnreadableVideo where its content is no video that can be decoded, OSError where the file cannot be opened.
+    Raises UnreadableVideo where its content is no video that can be decoded, OSError where it cannot be opened.
     """
     with VideoReader(path) as reader:
         return reader.info
@@ -133,24 +151,23 @@ def probe(path: Path) -> VideoInfo:
 class VideoReader:
     """An open video: its `info`, and just the frames that are wanted.
 
-    Positions count the pictures in presentation order. They come from the packets' headers, which cost next to
-    nothing to read; where a packet need not be a picture, or times are missing or doubled, all pictures are decoded
-    once to count them. Only the first video track that is no cover picture is read. Colours are converted by the
-    matrix and range that the file is tagged with, BT.601 where it is not; the pixels' aspect ratio is left as stored.
-    One thread decodes: videos are read in parallel, and a decoder's own threads then only get in the way.
-    Not for use by two threads at once.
+    Positions count the pictures in the order of showing. They come from the headers of the packets, which cost next
+    to nothing to read; where those cannot be trusted, all pictures are decoded once to count them. The first video
+    track that is no cover picture is read. Colours follow the matrix and the range that the file is tagged with,
+    BT.601 where it is not; the aspect ratio of the pixels is left as stored. One thread decodes, as many videos are
+    read at the same time. Not for use by two threads at once.
 
-    Raises UnreadableVideo where the content is no video that can be decoded, OSError where the file cannot be opened.
+    Raises UnreadableVideo where the content is no video that can be decoded, OSError where it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._colours = VideoReformatter()
-        self._container, self._stream = self._open()
+        self._container, self._stream = _open(path)
         try:
-            self._time_base = self._stream.time_base or Fraction(1, 1)
-            self._packets = self._read_headers()
-            self._pictures = self._find_pictures()
+            self._headers = [_header(packet) for packet in self._packets()]
+            self._seekable = self._is_seekable()
+            self._times, self._time_base = self._picture_times()
             self.info = self._describe()
         except BaseException:
             self.close()
@@ -168,10 +185,266 @@ class VideoReader:
         """Close the file."""
         self._container.close()
 
-    def frames(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
+    def frames(self, wanted: Iterable[int]) -> Iterator[VideoFrame]:
         """The frames at the positions `wanted`, in ascending order, one in memory at a time.
 
         A frame that cannot be decoded, or that the decoder marks as damaged, is left out.
         Raises ValueError for a position outside the clip.
         """
-        ...
+        remaining = deque(sorted(set(wanted)))
+        last = self.info.frame_count - 1
+        if remaining and not 0 <= remaining[0] <= remaining[-1] <= last:
+            message = f"{self.path} has the frames 0 to {last}, got {remaining[0]} to {remaining[-1]}"
+            raise ValueError(message)
+        return self._read(remaining)
+
+    def _read(self, remaining: deque[int]) -> Iterator[VideoFrame]:
+        if self._seekable:
+            yield from self._read_by_seeking(remaining)
+        if remaining:
+            yield from self._read_from_start(remaining)
+
+    def _read_by_seeking(self, remaining: deque[int]) -> Iterator[VideoFrame]:
+        """Take from `remaining` what seeking finds, up to the first frame that it does not find."""
+        for run in self._runs(remaining):
+            for picture in self._decode_run(run):
+                if picture.pts == self._times[remaining[0]]:
+                    yield self._frame(remaining.popleft(), picture)
+                elif picture.pts in run.wanted:
+                    return
+                if not remaining:
+                    return
+            if self._times[remaining[0]] in run.wanted:
+                return
+
+    def _read_from_start(self, remaining: deque[int]) -> Iterator[VideoFrame]:
+        """Take from `remaining` what decoding everything finds."""
+        positions = {time: index for index, time in enumerate(self._times)} if self._seekable else None
+        for count, picture in enumerate(self._decode_all()):
+            index = count if positions is None else positions.get(picture.pts or 0, -1)
+            while remaining and remaining[0] < index:
+                remaining.popleft()
+            if not remaining:
+                return
+            if index == remaining[0] and not picture.is_corrupt:
+                yield self._frame(remaining.popleft(), picture)
+
+    def _frame(self, index: int, picture: Picture) -> VideoFrame:
+        seconds = float((self._times[index] - self._times[0]) * self._time_base)
+        rgb = self._colours.reformat(picture, format="rgb24", threads=1).to_ndarray()
+        return VideoFrame(
+            index, seconds, _as_shown(rgb.astype(np.uint8, copy=False), _display_matrix(picture))
+        )
+
+    def _runs(self, wanted: Iterable[int]) -> list[_Run]:
+        """The stretches of packets that hold the wanted frames; stretches that meet are one."""
+        number_of = {header.pts: number for number, header in enumerate(self._headers)}
+        keys = [number for number, header in enumerate(self._headers) if header.is_key]
+        runs: list[_Run] = []
+        for time in (self._times[index] for index in wanted):
+            number = number_of[time]
+            start = self._start_for(time, keys[: bisect.bisect_right(keys, number)])
+            if runs and start <= runs[-1].stop:
+                last = runs.pop()
+                runs.append(_Run(last.start, max(last.stop, number + 1), last.wanted | {time}))
+            else:
+                runs.append(_Run(start, number + 1, frozenset({time})))
+        return runs
+
+    def _start_for(self, time: int, keys: list[int]) -> int:
+        """The last of the key frames that is not shown after `time`: what is shown before its key frame needs an earlier one."""
+        return next((key for key in reversed(keys) if (self._headers[key].pts or 0) <= time), 0)
+
+    def _decode_run(self, run: _Run) -> Iterator[Picture]:
+        """The undamaged pictures of a run; none where seeking does not lead to its key frame.
+
+        Where the codec marks pictures that no other one refers to, those that are not wanted are passed over.
+        """
+        first = self._headers[run.start]
+        times = [time for time in (first.pts, first.dts) if time is not None]
+        self._container.seek(min(times), stream=self._stream)
+        skips = self._stream.codec.canonical_name in SKIPPING_CODECS
+        number = None
+        for packet in self._packets():
+            if packet.pts == first.pts:
+                number = run.start
+            if number is None:
+                continue
+            if skips:
+                self._stream.codec_context.skip_frame = "DEFAULT" if packet.pts in run.wanted else "NONREF"
+            yield from (picture for picture in self._decode(packet) if not picture.is_corrupt)
+            number += 1
+            if number == run.stop:
+                break
+        yield from (picture for picture in self._decode(None) if not picture.is_corrupt)
+
+    def _decode_all(self) -> Iterator[Picture]:
+        """All pictures that the decoder gives, in the order of showing, from the start of the newly opened file."""
+        self.close()
+        self._container, self._stream = _open(self.path)
+        for packet in self._packets():
+            yield from self._decode(packet)
+        yield from self._decode(None)
+
+    def _packets(self) -> Iterator["Packet[VideoStream]"]:
+        """The packets of the stream up to its end, or to where the container is damaged."""
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError as error:
+            _raise_unless_content(error)
+            logger.debug("%s is damaged: %s", self.path, error.strerror)
+
+    def _decode(self, packet: "Packet[VideoStream] | None") -> list[Picture]:
+        """The pictures that come out as a packet goes in, or at the end (None); none where the packet is damaged."""
+        try:
+            return self._stream.decode(packet)
+        except av.error.FFmpegError as error:
+            _raise_unless_content(error)
+            return []
+
+    def _is_seekable(self) -> bool:
+        """Whether the headers of the packets tell which pictures there are, and where decoding can start."""
+        times = [header.pts for header in self._headers]
+        return (
+            self._container.format.name in SEEKABLE_CONTAINERS
+            and self._stream.codec.canonical_name in SEEKABLE_CODECS
+            and None not in times
+            and len(set(times)) == len(times)
+        )
+
+    def _picture_times(self) -> tuple[list[int], Fraction]:
+        """Times of all pictures in the order of showing, and their unit in seconds."""
+        if self._seekable:
+            times = [header.pts for header in self._headers if header.is_shown]
+        else:
+            times = [picture.pts for picture in self._decode_all()]
+        known = sorted(time for time in times if time is not None)
+        if len(set(known)) == len(times) and self._stream.time_base:
+            return known, self._stream.time_base
+        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        return list(range(len(times))), 1 / rate
+
+    def _describe(self) -> VideoInfo:
+        first = self._first_picture()
+        if first is None or not self._times:
+            raise UnreadableVideo(self.path, "holds no picture that can be decoded: replace the file")
+        width, height = first.width, first.height
+        if _is_transposed(_display_matrix(first)):
+            width, height = height, width
+        fps, duration = self._rate_and_duration()
+        return VideoInfo(
+            width=width,
+            height=height,
+            fps=fps,
+            duration_s=duration,
+            frame_count=len(self._times),
+            codec=self._stream.codec.canonical_name,
+            note=self._cut_off(fps, duration),
+        )
+
+    def _first_picture(self) -> Picture | None:
+        if self._seekable and self._headers:
+            start = _Run(0, 1, frozenset(self._times[:1]))
+            if picture := next(self._decode_run(start), None):
+                return picture
+        return next(self._decode_all(), None)
+
+    def _rate_and_duration(self) -> tuple[float | None, float | None]:
+        intervals = len(self._times) - 1
+        span = float((self._times[-1] - self._times[0]) * self._time_base)
+        rate = intervals / span if intervals else float(self._stream.average_rate or 0)
+        if self._seekable:
+            last = next(header for header in self._headers if header.pts == self._times[-1])
+            if last.duration > 0:
+                return rate or None, span + float(last.duration * self._time_base)
+        return (rate, span + 1 / rate) if rate else (None, None)
+
+    def _cut_off(self, fps: float | None, duration: float | None) -> str | None:
+        """A note on a clip that ends before its header says; UnreadableVideo where less than half of it is there."""
+        announced = self._announced_duration()
+        if not (announced and duration and fps):
+            return None
+        there = max(duration, float(self._times[0] * self._time_base) + duration)  # some count from zero
+        if there >= min(WHOLE_SHARE * announced, announced - 2 / fps):
+            return None
+        note = f"it ends early, with {there:.2f} s of the {announced:.2f} s that its header announces"
+        if there < LEAST_SHARE * announced:
+            raise UnreadableVideo(self.path, f"is cut off, {note}: replace the file")
+        return note
+
+    def _announced_duration(self) -> float | None:
+        """Seconds by the header: the shorter one of the track's and the file's, as edits shorten the latter alone."""
+        if self._container.format.name not in ANNOUNCING_CONTAINERS:
+            return None
+        durations = []
+        if self._stream.duration and self._stream.time_base:
+            durations.append(float(self._stream.duration * self._stream.time_base))
+        if self._container.duration and (durations or len(self._container.streams) == 1):
+            durations.append(self._container.duration / av.time_base)
+        return min(durations, default=None)
+
+
+def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Open a file and its video track, decoding in one thread."""
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise UnreadableVideo(path, "is empty: replace the file")
+    try:
+        # An absolute path, as libav takes `name:` at the start for a protocol.
+        container = av.open(
+            str(path.absolute()), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+        )
+    except av.error.FFmpegError as error:
+        _raise_unless_content(error)
+        reason = f"cannot be read as a video ({error.strerror}): replace the file"
+        raise UnreadableVideo(path, reason) from error
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
+            stream.thread_count = 1
+            return container, stream
+    container.close()
+    raise UnreadableVideo(path, "holds no video track that can be decoded: replace the file")
+
+
+def _raise_unless_content(error: av.error.FFmpegError) -> None:
+    """Raise what is no fault of the file's content: the system's errors."""
+    if isinstance(error, OSError | MemoryError):
+        raise error
+
+
+def _header(packet: "Packet[VideoStream]") -> _Header:
+    return _Header(
+        pts=packet.pts,
+        dts=packet.dts,
+        duration=packet.duration or 0,
+        is_key=packet.is_keyframe,
+        is_shown=not (packet.is_discard or packet.is_corrupt),
+    )
+
+
+def _display_matrix(picture: Picture) -> tuple[int, int, int, int]:
+    """The part (a, b, c, d) of the display matrix: a stored point (x, y) is shown at (ax + cy, bx + dy)."""
+    data = picture.side_data.get("DISPLAYMATRIX")
+    if not isinstance(data, Buffer):
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _is_transposed(matrix: tuple[int, int, int, int]) -> bool:
+    a, b, _, _ = matrix
+    return abs(b) > abs(a)
+
+
+def _as_shown(image: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Turn and mirror a stored picture as it is shown, to the nearest quarter turn."""
+    a, b, c, d = matrix
+    if _is_transposed(matrix):
+        image, a, d = image.swapaxes(0, 1), c, b
+    if a < 0:
+        image = image[:, ::-1]
+    if d < 0:
+        image = image[::-1]
+    return np.ascontiguousarray(image)

@@ -1,0 +1,247 @@
+"""Figures: functions that take numbers and return a matplotlib Figure; real and fake keep their two colours throughout."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
+
+CLASSES = ("real", "fake")
+_PALETTE = sns.color_palette("colorblind")
+COLOURS = dict(zip(CLASSES, (_PALETTE[0], _PALETTE[3]), strict=True))
+GREY = "0.45"
+DOTS_PER_INCH = 110
+HIGHEST_FREQUENCY = 0.5  # cycles per pixel along an axis
+
+Floats = NDArray[np.float64]
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; equal figures give equal bytes: no date and no program's version in it."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return content.getvalue()
+
+
+def label_distribution(counts: pd.DataFrame) -> Figure:
+    """Videos by split and class, as bars with their counts.
+
+    `counts` has the columns `split`, `label` ("real", "fake") and `videos`, a row a combination.
+    """
+    figure, axes = _axes(6.4, 3.4)
+    parts = list(dict.fromkeys(counts["split"]))
+    for offset, name in enumerate(CLASSES):
+        rows = counts[counts["label"] == name].groupby("split")["videos"].sum()
+        heights = [int(rows.get(part, 0)) for part in parts]
+        bars = axes.bar(np.arange(len(parts)) + 0.4 * offset - 0.2, heights, 0.38, color=COLOURS[name], label=name)
+        axes.bar_label(bars, fontsize=8)
+    axes.set_xticks(range(len(parts)), parts)
+    axes.set(ylabel="videos", title=f"Videos by split and class (n = {int(counts['videos'].sum())})")
+    axes.margins(y=0.12)
+    axes.legend(frameon=False, ncols=2)
+    axes.grid(visible=False, axis="x")
+    return figure
+
+
+def frame_samples(samples: Mapping[str, Sequence[NDArray[np.uint8]]]) -> Figure:
+    """Frames of each class, a row a class.
+
+    `samples` holds RGB uint8 images, shape (height, width, 3), of any size, by class.
+    """
+    rows = {name: images for name, images in samples.items() if len(images)}
+    columns = max((len(images) for images in rows.values()), default=1)
+    figure = Figure(figsize=(1.5 * columns + 0.3, 1.7 * max(len(rows), 1) + 0.3), layout="constrained")
+    grid = figure.subplots(max(len(rows), 1), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for row, (name, images) in zip(grid, rows.items(), strict=False):
+        for axes, image in zip(row, images, strict=False):
+            axes.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
+        row[0].set_title(f"{name} (n = {len(images)})", loc="left", color=COLOURS[name])
+    return figure
+
+
+def mean_spectra(spectra: Mapping[str, Floats], counts: Mapping[str, int]) -> Figure:
+    """Mean power spectra by class, and fake minus real where both are there.
+
+    `spectra` are centred, in dB, shape (edge, edge), equal for all; `counts` the videos behind each.
+    """
+    panels = [(f"{name} (n = {counts[name]} videos)", spectra[name], "magma") for name in CLASSES if name in spectra]
+    levels = np.concatenate([spectrum.ravel() for _, spectrum, _ in panels])
+    limits: list[tuple[float, float]] = [(float(np.quantile(levels, 0.01)), float(np.quantile(levels, 0.999)))] * len(panels)
+    if len(panels) == len(CLASSES):
+        difference = spectra["fake"] - spectra["real"]
+        bound = max(float(np.quantile(np.abs(difference), 0.995)), 0.1)
+        panels.append(("fake minus real", difference, "RdBu_r"))
+        limits.append((-bound, bound))
+    figure = Figure(figsize=(3.5 * len(panels), 3.3), layout="constrained")
+    half = HIGHEST_FREQUENCY
+    for axes, (title, spectrum, colours), (low, high) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, limits, strict=True
+    ):
+        image = axes.imshow(
+            spectrum, cmap=colours, vmin=low, vmax=max(high, low + 0.1), extent=(-half, half, half, -half), interpolation="nearest"
+        )
+        axes.set(title=title, xlabel="horizontal frequency (cycles / pixel)")
+        axes.set_ylabel("vertical frequency (cycles / pixel)" if axes.get_subplotspec().is_first_col() else "")
+        figure.colorbar(image, ax=axes, label="power (dB)", shrink=0.8)
+    return figure
+
+
+def radial_spectra(
+    frequencies: ArrayLike, means: Mapping[str, tuple[Floats, Floats, Floats]], counts: Mapping[str, int], confidence: float
+) -> Figure:
+    """Radial power by class: the mean over videos and its interval.
+
+    `frequencies` in cycles per pixel, shape (bins,); `means` hold mean, low and high in dB, NaN where a ring has no
+    sample; `counts` the videos behind each.
+    """
+    figure, axes = _axes(6.4, 3.8)
+    frequencies = np.asarray(frequencies)
+    for name in CLASSES:
+        if name not in means:
+            continue
+        mean, low, high = means[name]
+        there = ~np.isnan(mean)
+        axes.plot(frequencies[there], mean[there], color=COLOURS[name], label=f"{name} (n = {counts[name]} videos)")
+        axes.fill_between(frequencies[there], low[there], high[there], color=COLOURS[name], alpha=0.25, linewidth=0)
+    axes.axvline(HIGHEST_FREQUENCY, color=GREY, linestyle=":", linewidth=1)
+    axes.set(
+        xlabel="spatial frequency (cycles / pixel; beyond the dotted line: corners)",
+        ylabel="power (dB of squared grey levels)",
+        title=f"Radial power spectrum, mean and {confidence:.0%} interval over videos",
+    )
+    axes.legend(frameon=False)
+    return figure
+
+
+def training_curves(history: pd.DataFrame) -> Figure:
+    """The quantities of training over the epochs, a panel each, training beside validation where both are known.
+
+    `history` has a row an epoch: numeric columns such as `loss`, `val_loss`, `val_auc`, `learning_rate`, and perhaps `phase`,
+    whose changes are marked.
+    """
+    numeric = [name for name in history.select_dtypes("number").columns if name not in ("epoch", "phase")]
+    names = list(dict.fromkeys(name.removeprefix("val_") for name in numeric)) or ["loss"]
+    figure = Figure(figsize=(3.1 * len(names), 3.0), layout="constrained")
+    epochs = np.arange(1, len(history) + 1)
+    changes = _phase_changes(history)
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for column, colour, label in ((name, GREY, "training"), (f"val_{name}", _PALETTE[2], "validation")):
+            if column in history:
+                axes.plot(epochs, history[column], color=colour, marker=".", label=label)
+        for change in changes:
+            axes.axvline(change + 0.5, color=GREY, linestyle=":", linewidth=1)
+        axes.set(xlabel="epoch (dotted: next phase)" if changes else "epoch", ylabel=_axis_name(name))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _clean(axes)
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
+    """ROC curves; `curves` holds labels (0, 1) and scores, both shape (n,), by the name of the level."""
+    figure, axes = _axes(4.4, 4.3)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
+    for colour, (name, (labels, scores)) in zip((_PALETTE[2], _PALETTE[4], _PALETTE[1]), curves.items(), strict=False):
+        alarms, caught, _ = roc_curve(labels, scores)
+        value = roc_auc_score(labels, scores)
+        axes.plot(alarms, caught, color=colour, label=f"{name} (AUC {value:.3f}, n = {np.size(labels)})")
+    axes.set(
+        xlabel="false alarm rate (reals called fake)",
+        ylabel="detection rate (fakes called fake)",
+        title="ROC on the test split",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        aspect="equal",
+    )
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    return figure
+
+
+def confusion(matrix: Sequence[Sequence[int]], title: str) -> Figure:
+    """Confusion matrix: rows the truth, columns the verdict, order real, fake; counts and shares of the row."""
+    counts = np.asarray(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    words = [[f"{count}\n{share:.0%}" for count, share in zip(*row, strict=True)] for row in zip(counts, shares, strict=True)]
+    figure = Figure(figsize=(3.6, 3.3), layout="constrained")
+    axes = figure.subplots()
+    sns.heatmap(shares, annot=words, fmt="", cmap="Greys", vmin=0, vmax=1, cbar=False, square=True, linewidths=1, ax=axes)
+    axes.set_xticklabels(CLASSES)
+    axes.set_yticklabels(CLASSES, rotation=0)
+    axes.set(xlabel="verdict", ylabel="truth", title=f"{title} (n = {counts.sum()})")
+    return figure
+
+
+def score_distribution(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> Figure:
+    """Every video's probability by class, and the threshold; `labels` 0 or 1, `probabilities` 0 to 1, shape (videos,)."""
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    figure, axes = _axes(6.4, 2.6)
+    for label, name in enumerate(CLASSES):
+        chosen = np.sort(probabilities[labels == label])
+        spread = ((np.arange(len(chosen)) * 0.618) % 1 - 0.5) * 0.6  # even, and the same in every run
+        axes.scatter(chosen, label + spread, s=22, color=COLOURS[name], alpha=0.7, linewidths=0)
+    axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1)
+    axes.annotate(
+        f"threshold {threshold:.2f}", (threshold, 1.02), xycoords=("data", "axes fraction"), fontsize=8, ha="center", color=GREY
+    )
+    axes.set_yticks([0, 1], [f"{name} (n = {int(np.sum(labels == label))})" for label, name in enumerate(CLASSES)])
+    axes.set(xlabel="probability of fake", xlim=(-0.02, 1.02), ylim=(-0.5, 1.5))
+    axes.set_title("Probabilities of the test videos", pad=16)
+    return figure
+
+
+def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 5) -> Figure:
+    """Share of fakes among videos of like probability, with the number of videos in each bin.
+
+    `labels` 0 or 1, `probabilities` 0 to 1, both shape (videos,). The bins are equally wide; on the diagonal, probabilities
+    mean what they say.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    figure, axes = _axes(4.4, 4.3)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    members = np.minimum((probabilities * bins).astype(int), bins - 1)
+    points = [(probabilities[members == k].mean(), labels[members == k].mean(), int(np.sum(members == k))) for k in np.unique(members)]
+    x, y, counts = (list(column) for column in zip(*points, strict=True))
+    axes.plot(x, y, color=_PALETTE[2], marker="o")
+    for mean, share, count in points:
+        axes.annotate(f"n = {count}", (mean, share), textcoords="offset points", xytext=(6, -11 if share > 0.5 else 6), fontsize=8)
+    axes.set(
+        xlabel="mean probability of fake",
+        ylabel="share of fakes",
+        title=f"Reliability (n = {sum(counts)} videos)",
+        xlim=(-0.03, 1.12),
+        ylim=(-0.05, 1.05),
+    )
+    return figure
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    _clean(axes)
+    return figure, axes
+
+
+def _clean(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _phase_changes(history: pd.DataFrame) -> list[int]:
+    """How many epochs were over when another phase began."""
+    if "phase" not in history:
+        return []
+    phases: list[Any] = list(history["phase"])
+    return [index for index in range(1, len(phases)) if phases[index] != phases[index - 1]]
+
+
+def _axis_name(name: str) -> str:
+    return {"auc": "AUC", "loss": "loss (nats)"}.get(name, name.replace("_", " "))

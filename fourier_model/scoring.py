@@ -1,0 +1,57 @@
+"""Logits of stored frames, each the same whatever is scored beside it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fourier_model.detector import resizing
+
+Scorer = Callable[[Sequence[Path]], np.ndarray]
+
+
+class FrameError(ValueError):
+    """A stored frame cannot be read; the message names the file."""
+
+
+def score_frames(model: keras.Model, paths: Sequence[Path], size: int) -> np.ndarray:
+    """Logits of fake of the frames at `paths`, float32, shape (n,), in their order.
+
+    `size` is the model's input edge. Every frame is a batch of its own: in larger ones its logit depends, in the last bits, on where
+    in the batch it stands.
+    Raises FrameError for a frame that is missing or no image.
+    """
+    return frame_scorer(model, size)(paths)
+
+
+def frame_scorer(model: keras.Model, size: int) -> Scorer:
+    """`score_frames` with the model's graph traced once, for many calls."""
+
+    forward = tf.function(
+        lambda image: model(image, training=False),
+        input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32)],
+        jit_compile=False,
+    )
+    resize = resizing(size)
+
+    def score(paths: Sequence[Path]) -> np.ndarray:
+        logits = [forward(resize(_read(path)[None])).numpy()[0, 0] for path in paths]
+        return np.array(logits, np.float32)
+
+    return score
+
+
+def read_frame(path: tf.Tensor) -> tf.Tensor:
+    """Decode a JPEG or PNG: RGB in 0 to 255, float32, shape (height, width, 3). Works in graphs."""
+    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    return tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
+
+
+def _read(path: Path) -> tf.Tensor:
+    try:
+        return read_frame(str(path))
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+        message = f"{path} cannot be read as a frame: expected a JPEG or PNG image ({str(error.message).partition(' [Op')[0]})"
+        raise FrameError(message) from error

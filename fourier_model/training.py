@@ -1,0 +1,374 @@
+"""Training of the detector: a first phase, then partial fine-tuning, watched on validation videos."""
+
+import difflib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from fourier_model.augmentation import augment
+from fourier_model.detector import POOL, RESIZE, attention_place, build_detector, resizing
+from fourier_model.metrics import require_both_classes
+from fourier_model.scoring import read_frame
+from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""Called after every epoch with the phase, the epoch from 1, the most epochs, and the row of the history."""
+Lookup = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""From the index of an example and two integers of a seed to what the model reads."""
+Forward = Callable[[tf.Tensor], tf.Tensor]
+
+HISTORY = ("epoch", "phase", "loss", "val_loss", "val_auc", "learning_rate")
+INFERENCE_BATCH = 32
+BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+
+
+class TrainingError(RuntimeError):
+    """Training went wrong; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Stored frames of labelled videos, in one order."""
+
+    paths: Sequence[Path]
+    labels: np.ndarray
+    """0 real, 1 fake, integer, shape (n,)."""
+    video_ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase as it went."""
+
+    name: str
+    epochs: int
+    """Epochs that were run."""
+    trainable_parameters: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained detector and how it came about."""
+
+    model: keras.Model
+    """float32, with the best weights."""
+    history: pd.DataFrame
+    """A row an epoch: epoch from 1, phase, loss, val_loss, val_auc, learning_rate."""
+    phases: list[Phase]
+    best_epoch: int
+    """Row of the history (from 1) that the weights come from."""
+    precision: str
+
+
+def train_detector(
+    model: ModelSettings,
+    backbone: BackboneSettings,
+    size: int,
+    settings: TrainSettings,
+    seed: int,
+    train: Frames,
+    validation: Frames,
+    progress: Progress | None = None,
+) -> Training:
+    """Train a detector on `train`; `validation` chooses the epoch.
+
+    A pretrained backbone is frozen in the first phase (`head`): its pooled features are computed once, of
+    `settings.views` augmented views of each frame, and the layers behind them are trained. FourierAttention starts as
+    the identity and is trained from the second phase on. A backbone without weights is trained whole in the first
+    phase (`scratch`). The second phase (`fine_tune`) trains what lies behind `settings.fine_tune_from`, with the
+    statistics of batch normalisation kept. Each phase ends after its epochs, or after `settings.patience` of them
+    without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
+    loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
+    Raises ValueError for a class without a frame or an unknown `fine_tune_from`, BackboneWeightsError where weights cannot
+    be had, TrainingError where a frame cannot be read or the loss is no longer finite.
+    """
+    require_both_classes(train.labels, "training")
+    require_both_classes(validation.labels, "validation")
+    precision = training_precision(settings.precision)
+    detector = build_detector(model, backbone, size, seed, precision)
+    last_frozen = _layer_index(detector, settings.fine_tune_from or attention_place(backbone))
+    logger.info(
+        "training in %s on %d frames, %d for validation", precision, len(train.paths), len(validation.paths)
+    )
+    trainer = _Trainer(detector, settings, seed, train, validation, progress)
+    try:
+        if backbone.pretrained:
+            trainer.train_head()
+        else:
+            trainer.train_whole()
+        if settings.fine_tune_epochs:
+            trainer.fine_tune(last_frozen)
+    except tf.errors.InvalidArgumentError as error:
+        message = f"a stored frame cannot be read: {error.message}"
+        raise TrainingError(message) from error
+    best = trainer.best
+    detector = build_detector(model, backbone.model_copy(update={"weights": "none"}), size, seed)
+    detector.set_weights(best.weights)
+    history = pd.DataFrame(trainer.rows, columns=list(HISTORY))
+    return Training(detector, history, trainer.phases, best.epoch, precision)
+
+
+def training_precision(setting: str) -> str:
+    """`setting`, with auto as bfloat16 on a GPU or a processor with units for it, else float32."""
+    if setting != "auto":
+        return setting
+    return (
+        "bfloat16" if tf.config.list_physical_devices("GPU") or _processor_flags() & BF16_FLAGS else "float32"
+    )
+
+
+def _processor_flags() -> set[str]:
+    """The features that Linux lists for the first processor; empty elsewhere."""
+    description = Path("/proc/cpuinfo")
+    if not description.is_file():
+        return set()
+    lines = description.read_text("utf-8").splitlines()
+    return set(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
+
+
+def class_weights(labels: np.ndarray, imbalance: str) -> np.ndarray:
+    """Weight of an example of each class, float32, shape (2,): n / (2 n_c) for class_weight, 1 for none."""
+    if imbalance == "none":
+        return np.ones(2, np.float32)
+    return (len(labels) / (2.0 * np.bincount(labels, minlength=2))).astype(np.float32)
+
+
+@dataclass
+class _Best:
+    """The lowest validation loss of all phases so far."""
+
+    loss: float = math.inf
+    epoch: int = 0
+    weights: list[np.ndarray] = field(default_factory=list)
+
+
+class _Trainer:
+    """The state that the phases share: the detector, the data, the history and the best weights."""
+
+    def __init__(
+        self,
+        detector: keras.Model,
+        settings: TrainSettings,
+        seed: int,
+        train: Frames,
+        validation: Frames,
+        progress: Progress | None,
+    ) -> None:
+        self.detector = detector
+        self.settings = settings
+        self.train = train
+        self.validation = validation
+        self.progress = progress
+        self.weights = class_weights(train.labels, settings.imbalance)
+        self.rng = np.random.default_rng(seed)
+        self.best = _Best()
+        self.rows: list[dict[str, Any]] = []
+        self.phases: list[Phase] = []
+        size = detector.get_layer(RESIZE).output.shape[1]
+        self.moved = _moved(_pictures(train.paths, size, settings.memory), settings.augmentation)
+        self.plain = _pictures(validation.paths, size, settings.memory)
+
+    def train_whole(self) -> None:
+        """Train every layer."""
+        self._fit("scratch", self.detector, self.moved, self.plain)
+
+    def train_head(self) -> None:
+        """Train the layers behind the pooled features of a frozen backbone."""
+        features = _forward(keras.Model(self.detector.input, self.detector.get_layer(POOL).output))
+        count, views = len(self.train.paths), self.settings.views
+        training = _predict(features, _examples(self.moved, count, views, self._draw_seed()))
+        held_out = _predict(features, _examples(self.plain, len(self.validation.paths)))
+        head = keras.Model(self.detector.get_layer(POOL).output, self.detector.output)
+        self._fit("head", head, _rows(training), _rows(held_out), views)
+
+    def fine_tune(self, last_frozen: int) -> None:
+        """Train the layers behind the one of this index; batch normalisation keeps its statistics."""
+        for index, layer in enumerate(self.detector.layers):
+            layer.trainable = index > last_frozen and not isinstance(layer, keras.layers.BatchNormalization)
+        self._fit("fine_tune", self.detector, self.moved, self.plain)
+
+    def _fit(self, phase: str, part: keras.Model, lookup: Lookup, held_out: Lookup, views: int = 1) -> None:
+        """Train `part`, which shares its layers with the detector, and leave the detector with the best weights."""
+        settings = self.settings
+        fine = phase == "fine_tune"
+        epochs = settings.fine_tune_epochs if fine else settings.epochs
+        rate = settings.fine_tune_learning_rate if fine else settings.learning_rate
+        count = views * len(self.train.paths)
+        steps = math.ceil(count / settings.batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * steps)
+        part.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay),
+            keras.losses.BinaryCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+        examples = _shuffled(
+            lookup,
+            np.tile(self.train.labels, views),
+            self.weights,
+            settings.batch_size,
+            epochs,
+            self._draw_seed(),
+        )
+        validation = _examples(held_out, len(self.validation.paths))
+        watch = _Watch(self, phase, epochs, _forward(part), validation)
+        part.fit(examples, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
+        trained = sum(math.prod(weight.shape) for weight in part.trainable_weights)
+        self.phases.append(Phase(phase, watch.ran, trained))
+        self.detector.set_weights(self.best.weights)
+
+    def _draw_seed(self) -> int:
+        return int(self.rng.integers(2**30))
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
+    """After each epoch: judge the validation videos, keep the best weights, end the phase in time."""
+
+    def __init__(
+        self, trainer: _Trainer, phase: str, epochs: int, forward: Forward, validation: tf.data.Dataset
+    ) -> None:
+        super().__init__()
+        self.forward = forward
+        self.trainer = trainer
+        self.phase = phase
+        self.epochs = epochs
+        self.validation = validation
+        self.ran = 0
+        self.lowest = math.inf
+        self.waited = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras' hook."""
+        trainer = self.trainer
+        logits = _predict(self.forward, self.validation)[:, 0]
+        loss = float((logs or {})["loss"])
+        val_loss, val_auc = judge_videos(logits, trainer.validation, trainer.weights)
+        self._require_finite(epoch, loss, val_loss)
+        rate = float(self.model.optimizer.learning_rate)
+        numbers = {"loss": loss, "val_loss": val_loss, "val_auc": val_auc, "learning_rate": rate}
+        self.ran = epoch + 1
+        trainer.rows.append({"epoch": len(trainer.rows) + 1, "phase": self.phase, **numbers})
+        if val_loss < trainer.best.loss:
+            trainer.best = _Best(val_loss, len(trainer.rows), trainer.detector.get_weights())
+        self.waited = 0 if val_loss < self.lowest else self.waited + 1
+        self.lowest = min(self.lowest, val_loss)
+        if self.waited >= trainer.settings.patience:
+            self.model.stop_training = True
+        if trainer.progress:
+            trainer.progress(self.phase, self.ran, self.epochs, numbers)
+
+    def _require_finite(self, epoch: int, *losses: float) -> None:
+        if all(map(math.isfinite, losses)):
+            return
+        name = "train.fine_tune_learning_rate" if self.phase == "fine_tune" else "train.learning_rate"
+        message = (
+            f"the loss is no longer finite in epoch {epoch + 1} of phase {self.phase}: set a lower {name}, "
+            "or train.precision=float32"
+        )
+        raise TrainingError(message)
+
+
+def judge_videos(logits: np.ndarray, frames: Frames, weights: np.ndarray) -> tuple[float, float]:
+    """Weighted mean log loss (nats) and AUC of the videos, each judged by the mean of its frames' logits.
+
+    `logits` has shape (n,), one a frame; `weights` one number a class.
+    """
+    if not np.isfinite(logits).all():
+        return math.nan, math.nan
+    table = pd.DataFrame(
+        {"video": list(frames.video_ids), "label": frames.labels, "logit": logits.astype(np.float64)}
+    )
+    videos = table.groupby("video").agg({"label": "first", "logit": "mean"})
+    labels, means = videos["label"].to_numpy(), videos["logit"].to_numpy()
+    losses = np.logaddexp(0.0, np.where(labels == 1, -means, means))
+    return float(np.average(losses, weights=weights[labels])), float(roc_auc_score(labels, means))
+
+
+def _layer_index(detector: keras.Model, name: str) -> int:
+    names = [layer.name for layer in detector.layers]
+    if name in names:
+        return names.index(name)
+    close = difflib.get_close_matches(name, names, n=3) or [
+        name for name in names if name.startswith(("mixed", "stage"))
+    ]
+    message = (
+        f"train.fine_tune_from must name a layer of the detector, got {name}; near it: {', '.join(close)}"
+    )
+    raise ValueError(message)
+
+
+def _pictures(paths: Sequence[Path], size: int, memory: float) -> Lookup:
+    """Frames in the model's size; rounded to uint8 and held where they fit into `memory` GiB, else read every time."""
+    names = tf.constant([str(path) for path in paths])
+    resize = resizing(size)
+
+    def read(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:  # noqa: ARG001
+        return resize(read_frame(names[index]))
+
+    if len(paths) * size * size * 3 > memory * 2**30:
+        return read
+
+    def rounded(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(read(index, seed)), tf.uint8)
+
+    return _rows(np.concatenate([batch.numpy() for batch in _examples(rounded, len(paths))]))
+
+
+def _rows(table: np.ndarray) -> Lookup:
+    """The rows of a table, float32; the table is held once, beside the graph."""
+    with tf.device("CPU"):
+        held = tf.constant(table)
+    return lambda index, seed: tf.cast(held[index], tf.float32)  # noqa: ARG005
+
+
+def _moved(pictures: Lookup, settings: AugmentationSettings) -> Lookup:
+    return lambda index, seed: augment(pictures(index, seed), seed, settings)
+
+
+def _examples(lookup: Lookup, count: int, views: int = 1, seed: int = 0) -> tf.data.Dataset:
+    """Batches of all examples in order, `views` times over, each time with other seeds."""
+    numbers = tf.data.Dataset.range(views * count)
+    return numbers.map(
+        lambda number: lookup(number % count, tf.stack([seed + number // count, number % count])),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).batch(INFERENCE_BATCH)
+
+
+def _shuffled(
+    lookup: Lookup, labels: np.ndarray, weights: np.ndarray, batch_size: int, epochs: int, seed: int
+) -> tf.data.Dataset:
+    """Batches of example, label and weight, `epochs` times over, each time in another order and with other seeds."""
+    targets = tf.constant(labels[:, None], tf.float32)
+    shares = tf.constant(weights[labels], tf.float32)
+
+    def example(index: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return lookup(index, tf.stack([seed + epoch, index])), targets[index], shares[index]
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(labels), dtype=tf.int64), [seed, epoch])
+        indices = tf.data.Dataset.from_tensor_slices(order)
+        return indices.map(lambda index: example(index, epoch), num_parallel_calls=tf.data.AUTOTUNE).batch(
+            batch_size
+        )
+
+    return tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(2)
+
+
+def _forward(model: keras.Model) -> Forward:
+    """The model's inference as one traced graph."""
+    return tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, jit_compile=False)
+
+
+def _predict(forward: Forward, batches: tf.data.Dataset) -> np.ndarray:
+    """What the model says of all batches, float32."""
+    return np.concatenate([tf.cast(forward(batch), tf.float32).numpy() for batch in batches])

@@ -1,0 +1,111 @@
+"""Images as they lie on disk: read as RGB, written as JPEG or PNG."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from storage.workspace import write_whole
+
+ImageFormat = Literal["jpeg", "png"]
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+
+SUFFIXES: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png"}
+READ_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "TIFF",
+    "GIF",
+    "PPM",
+)  # no format that another program interprets
+SAMPLING_FACTORS = {
+    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+}
+MOST_PIXELS = 100_000_000
+PNG_LEVEL = 1  # zlib's: frames are many, and higher levels save a few per cent for several times the work
+
+# What Pillow's readers raise on damaged content.
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+class UnreadableImage(ValueError):  # noqa: N818 - it says what the file is
+    """The content of a file cannot be read as an image; the message names the file and says why."""
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image as RGB uint8, shape (height, width, 3), turned as its EXIF orientation says.
+
+    Grey and palette images become RGB, transparency is dropped, 16 bits are reduced to 8; of an animation, the first
+    picture. Raises UnreadableImage for a file that is no image, a damaged one, or one of more than 100 million pixels;
+    OSError where the file cannot be opened.
+    """
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                message = f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}"
+                raise ValueError(message)
+            return _rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        message = f"{path} is no image of a known format: replace the file"
+        raise UnreadableImage(message) from error
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        message = f"{path} cannot be read as an image ({error}): replace the file"
+        raise UnreadableImage(message) from error
+
+
+def write_image(
+    path: Path, image: NDArray[np.uint8], *, quality: int = 95, subsampling: Subsampling = "4:4:4"
+) -> None:
+    """Write RGB uint8, shape (height, width, 3), whole or not at all, in the format that the suffix of `path` names.
+
+    `.png` is lossless; `quality` (1 to 100) and `subsampling` of colour are those of `.jpg`.
+    Raises ValueError for another suffix, shape or type, OSError where the file cannot be written.
+    """
+    if path.suffix not in SUFFIXES.values() or image.dtype != np.uint8 or image.shape[2:] != (3,):
+        message = (
+            f"{path}: expected .jpg or .png and RGB uint8 (height, width, 3), got {image.dtype} {image.shape}"
+        )
+        raise ValueError(message)
+    options = (
+        [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
+        if path.suffix == SUFFIXES["png"]
+        else [
+            cv2.IMWRITE_JPEG_QUALITY,
+            quality,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+            SAMPLING_FACTORS[subsampling],
+        ]
+    )
+    _, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    write_whole(path, content.tobytes())
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        deep = np.asarray(image).astype(np.float64)
+        grey = np.rint(deep / 257).clip(0, 255).astype(np.uint8)  # 65535 / 257 = 255
+        return np.repeat(grey[..., None], 3, axis=2)
+    if "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns of palettes that lose their transparency
+    return np.array(image.convert("RGB"))

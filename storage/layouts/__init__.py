@@ -1,0 +1,45 @@
+"""Layouts of data sets on disk, one small adapter each; the first that recognises itself reads."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from storage.layouts.base import DataSetError, Grouping, Layout, Listing, read_tree
+from storage.layouts.folders import ClassFolders, nothing_found
+from storage.layouts.table import Table
+
+LAYOUTS: tuple[Layout, ...] = (Table(), ClassFolders())
+LABELS = {"real": 0, "fake": 1}
+
+
+def read_layout(
+    path: Path, grouping: Grouping = "auto", label: Literal["real", "fake"] | None = None
+) -> Listing:
+    """Read the data set at `path`, a folder or a table.
+
+    `grouping` says which loose images make a video, `label` is that of everything in it and overrules what is found.
+    Raises DataSetError where there is nothing to read, or nothing with a label.
+    """
+    tree = read_tree(path)
+    listing = next((layout.read(tree, grouping) for layout in LAYOUTS if layout.recognise(tree)), None)
+    if listing is None or not listing.videos:
+        raise nothing_found(tree)
+    if label is not None:
+        videos = tuple(
+            replace(
+                video,
+                label=LABELS[label],
+                label_source="configuration",
+                reason=video.reason if video.missing else None,
+            )
+            for video in listing.videos
+        )
+        return replace(listing, videos=videos)
+    if all(video.label is None for video in listing.videos):
+        first = listing.videos[0]
+        message = (
+            f"no video of {path} has a label; first {first.path}: {first.reason}. Put the videos into folders real/ and fake/, "
+            "write a table with the columns path and label, or set the label of the whole data set in the configuration"
+        )
+        raise DataSetError(message)
+    return listing

@@ -1,0 +1,225 @@
+"""What every layout of a data set has in common: the files it is made of and the videos it is read as."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Content = Literal["scenes", "faces"]
+Grouping = Literal["auto", "directory", "prefix", "image"]
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".gif"}
+)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+REAL_WORDS = frozenset({"real", "reals", "original", "originals", "genuine", "pristine", "authentic"})
+FAKE_WORDS = frozenset(
+    {"fake", "fakes", "deepfake", "deepfakes", "manipulated", "forged", "synthetic", "synthesized", "altered"}
+)
+
+
+class DataSetError(ValueError):
+    """A data set cannot be read; the message names it and says what would help."""
+
+
+class DataSetSettings(BaseModel):
+    """One data set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str = Field(
+        min_length=1,
+        description="sample, a folder, a table of paths and labels, or kaggle:owner/slug[/versions/N].",
+    )
+    content: Content | None = Field(
+        None,
+        description="scenes (whole frames) or faces (ready-made face crops); dataset.content where not given.",
+    )
+    grouping: Grouping | None = Field(
+        None, description="Which loose images make a video; dataset.grouping where not given."
+    )
+    label: Literal["real", "fake"] | None = Field(
+        None, description="The label of everything in it, whatever its folders or tables say."
+    )
+
+
+@dataclass(frozen=True)
+class SourceVideo:
+    """A video as a layout reads it, before any of its bytes are looked at."""
+
+    path: str
+    """POSIX, relative to the root: a file, a folder of images, or the common prefix of some."""
+    files: tuple[str, ...]
+    """The files it is made of, in order, POSIX, relative to the root; empty where they are missing."""
+    kind: Literal["video", "images"]
+    group: str
+    """What keeps related videos together."""
+    label: int | None = None
+    """0 real, 1 fake, None where it could not be decided."""
+    label_source: str | None = None
+    method: str | None = None
+    compression: str | None = None
+    source_id: str | None = None
+    target_id: str | None = None
+    official_split: str | None = None
+    missing: bool = False
+    """Whether metadata names it and the disk does not have it."""
+    reason: str | None = None
+    """Why it cannot be used, or what a reader should know of it."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A data set as it was understood."""
+
+    layout: str
+    why: str
+    """By what the layout was recognised, and which rules were taken."""
+    videos: tuple[SourceVideo, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files below a root: POSIX paths relative to it, in natural order."""
+
+    root: Path
+    files: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    """Links that lead out of the root."""
+    table: str | None = None
+    """The table that the call named, where it named a file."""
+    suffixes: dict[str, int] = field(default_factory=dict)
+
+
+class Layout(Protocol):
+    """A way to lay out a data set on disk."""
+
+    name: str
+
+    def recognise(self, tree: Tree) -> str | None:
+        """By what the tree is recognised as this layout; None where it is another."""
+        ...
+
+    def read(self, tree: Tree, grouping: Grouping) -> Listing:
+        """The videos. Raises DataSetError where the tree contradicts itself."""
+        ...
+
+
+def read_tree(path: Path) -> Tree:
+    """List all files below a folder, or below the folder of a table; hidden files and links that leave it are left out.
+
+    Raises DataSetError where there is no such path, or nothing in it.
+    """
+    if not path.exists():
+        message = (
+            f"{path} does not exist: a data set is `sample`, a folder, a table of paths and labels, "
+            "or kaggle:owner/slug[/versions/N]"
+        )
+        raise DataSetError(message)
+    root, table = (path, None) if path.is_dir() else (path.parent, path.name)
+    files: list[str] = []
+    refused: list[str] = []
+    inside = os.path.realpath(root)
+    for name, leaves in _walk(str(root), "", inside):
+        (refused if leaves else files).append(name)
+    if not files:
+        message = f"{path} is empty: put videos into its folders real/ and fake/"
+        raise DataSetError(message)
+    suffixes: dict[str, int] = {}
+    for name in files:
+        suffix = suffix_of(name)
+        suffixes[suffix] = suffixes.get(suffix, 0) + 1
+    return Tree(root, tuple(sorted(files, key=natural_order)), tuple(sorted(refused)), table, suffixes)
+
+
+def _walk(folder: str, prefix: str, inside: str) -> Iterator[tuple[str, bool]]:
+    """Relative names of files, and whether each is a link that leaves the root."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except PermissionError as error:
+        message = f"{folder} cannot be read ({error.strerror}): change its permissions, or leave it out"
+        raise DataSetError(message) from error
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        name = f"{prefix}{entry.name}"
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path)
+            if os.path.commonpath([target, inside]) != inside:
+                yield name, True
+                continue
+            if entry.is_dir():
+                continue  # its files are listed where they are
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{name}/", inside)
+        elif entry.is_file():
+            yield name, False
+
+
+def suffix_of(name: str) -> str:
+    """The file name's extension in lower case, with its dot."""
+    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""
+
+
+def is_video(name: str) -> bool:
+    """Whether a file's extension is one of a video."""
+    return suffix_of(name) in VIDEO_SUFFIXES
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's extension is one of an image."""
+    return suffix_of(name) in IMAGE_SUFFIXES
+
+
+def natural_order(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts frame_2 before frame_10."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def label_of_word(word: str) -> int | None:
+    """0 for a word of real, 1 for one of fake, None for any other; letter case and blanks do not matter."""
+    word = word.strip().lower()
+    return 0 if word in REAL_WORDS else 1 if word in FAKE_WORDS else None
+
+
+def stem_group(name: str) -> str:
+    """The group of a file by its name: the stem in lower case, without words of a class at its ends.
+
+    `real/012.mp4`, `fake/012.mp4` and `fake/012_fake.mp4` are one group, `012`. A stem of class words alone is kept.
+    """
+    file = name.rpartition("/")[2].lower()
+    stem = file.removesuffix(suffix_of(file))
+    words = [word for word in re.split(r"[\s_.-]+", stem) if word]
+    while words and label_of_word(words[0]) is not None:
+        words = words[1:]
+    while words and label_of_word(words[-1]) is not None:
+        words = words[:-1]
+    return "_".join(words) if words else stem
+
+
+def describe_suffixes(tree: Tree) -> str:
+    """What kinds of files there are, most frequent first."""
+    counted = sorted(tree.suffixes.items(), key=lambda item: (-item[1], item[0]))[:5]
+    return ", ".join(f"{count} {suffix or 'without extension'}" for suffix, count in counted)
+
+
+def refused_videos(names: Sequence[str]) -> list[SourceVideo]:
+    """A row for each link that leaves the root."""
+    return [
+        SourceVideo(
+            name,
+            (),
+            "video",
+            stem_group(name),
+            missing=True,
+            reason="a link that leaves the data set's folder",
+        )
+        for name in names
+        if is_video(name) or is_image(name)
+    ]

@@ -1,0 +1,157 @@
+"""Two folders, one of real and one of fake videos, or folders of images below them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from storage.layouts.base import (
+    FAKE_WORDS,
+    REAL_WORDS,
+    DataSetError,
+    Grouping,
+    Listing,
+    SourceVideo,
+    Tree,
+    describe_suffixes,
+    is_image,
+    is_video,
+    label_of_word,
+    refused_videos,
+    stem_group,
+)
+
+FRAME_NAME = re.compile(r"^(?P<video>.+)_(?P<frame>\d+)$")
+
+
+class ClassFolders:
+    """Labels from the folders below the root: an exact word of one class in the path decides."""
+
+    name = "class folders"
+
+    def recognise(self, tree: Tree) -> str | None:
+        """By which folders; a tree of media without any such folder is read too, with no label."""
+        media = [name for name in tree.files if is_video(name) or is_image(name)]
+        if not media:
+            return None
+        words = sorted(
+            {folder for name in media for folder in _folders(name) if label_of_word(folder) is not None}
+        )
+        return (
+            f"folders named {', '.join(words)}" if words else "videos or images, no folder named like a class"
+        )
+
+    def read(self, tree: Tree, grouping: Grouping) -> Listing:
+        """A video for each video file, and for each group of images that `grouping` makes of the others."""
+        videos = [_video(name, (name,), "video", stem_group(name)) for name in tree.files if is_video(name)]
+        images = [name for name in tree.files if is_image(name)]
+        rules = []
+        for folder, names in _by_folder(images).items():
+            rule = _rule(folder, names) if grouping == "auto" else grouping
+            rules.append(rule)
+            videos += _group(folder, names, rule)
+        why = self.recognise(tree) or ""
+        if rules:
+            counts = ", ".join(f"{RULES[rule]} ({rules.count(rule)} folders)" for rule in sorted(set(rules)))
+            chosen = "by their names" if grouping == "auto" else f"by dataset.grouping={grouping}"
+            why += f"; images grouped {chosen}: {counts}"
+        return Listing(self.name, why, (*videos, *refused_videos(tree.refused)))
+
+
+RULES = {
+    "directory": "each folder is a video",
+    "prefix": "names before the last _ are videos",
+    "image": "each image stands alone",
+}
+
+
+def label_from_folders(name: str) -> tuple[int | None, str]:
+    """The label that a path's folders give, and what was seen; None where no word or words of both classes are in it."""
+    found = [(folder, label_of_word(folder)) for folder in _folders(name)]
+    labels = {label for _, label in found if label is not None}
+    words = ", ".join(folder for folder, label in found if label is not None)
+    if len(labels) == 1:
+        return labels.pop(), words
+    if labels:
+        return None, f"its path has folders of both classes: {words}"
+    return None, (
+        f"no folder of its path is named like a class (looked for {', '.join(sorted(REAL_WORDS))} and "
+        f"{', '.join(sorted(FAKE_WORDS))})"
+    )
+
+
+def _folders(name: str) -> list[str]:
+    return name.split("/")[:-1]
+
+
+def _video(path: str, files: tuple[str, ...], kind: str, group: str) -> SourceVideo:
+    label, seen = label_from_folders(files[0])
+    return SourceVideo(
+        path=path,
+        files=files,
+        kind="images" if kind == "images" else "video",
+        group=group,
+        label=label,
+        label_source=None if label is None else f"folder {seen}",
+        method=_method(files[0]) if label == 1 else None,
+        reason=seen if label is None else None,
+    )
+
+
+def _method(name: str) -> str | None:
+    """The folder just below the one that names the class, where a video lies deeper."""
+    folders = _folders(name)
+    place = next(index for index, folder in enumerate(folders) if label_of_word(folder) is not None)
+    below = folders[place + 1 :]
+    return below[0] if below and not is_image(name) else below[0] if len(below) > 1 else None
+
+
+def _by_folder(names: Sequence[str]) -> dict[str, list[str]]:
+    folders: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        folders[name.rpartition("/")[0]].append(name)
+    return dict(folders)
+
+
+def _rule(folder: str, names: Sequence[str]) -> Grouping:
+    """A folder below a class folder is a video; in the class folder itself, names like VIDEO_FRAME group by their prefix."""
+    last = folder.rpartition("/")[2]
+    labelled = [part for part in folder.split("/") if label_of_word(part) is not None]
+    if labelled and label_of_word(last) is None:
+        return "directory"
+    matches = [FRAME_NAME.match(_stem(name)) for name in names]
+    if not all(matches):
+        return "image"
+    prefixes = [match["video"] for match in matches if match]
+    repeated = len(set(prefixes)) < len(prefixes)
+    only_class_words = all(label_of_word(prefix) is not None for prefix in prefixes)
+    return "prefix" if repeated and not only_class_words else "image"
+
+
+def _group(folder: str, names: Sequence[str], rule: Grouping) -> list[SourceVideo]:
+    if rule == "directory":
+        return [_video(folder or ".", tuple(names), "images", stem_group(f"{folder.rpartition('/')[2]}.x"))]
+    if rule == "image":
+        return [_video(name, (name,), "images", stem_group(name)) for name in names]
+    sequences: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        match = FRAME_NAME.match(_stem(name))
+        if match is None:
+            message = f"dataset.grouping=prefix expects names like VIDEO_FRAME.jpg, got {name}: use directory or image"
+            raise DataSetError(message)
+        sequences[match["video"]].append(name)
+    return [
+        _video(
+            f"{folder}/{prefix}" if folder else prefix, tuple(members), "images", stem_group(f"{prefix}.x")
+        )
+        for prefix, members in sequences.items()
+    ]
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def nothing_found(tree: Tree) -> DataSetError:
+    """The error for a tree without media."""
+    message = f"{tree.root} holds no video and no image: found {describe_suffixes(tree)}"
+    return DataSetError(message)

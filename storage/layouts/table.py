@@ -1,0 +1,206 @@
+"""A table with a path and a label for each video."""
+
+import csv
+import io
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+import pyarrow.parquet as pq
+
+from storage.layouts.base import (
+    DataSetError,
+    Grouping,
+    Listing,
+    SourceVideo,
+    Tree,
+    is_image,
+    label_of_word,
+    refused_videos,
+    stem_group,
+    suffix_of,
+)
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+PATH_COLUMNS = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "file_path",
+    "filepath",
+    "video",
+    "video_path",
+    "clip",
+)
+LABEL_COLUMNS = ("label", "class", "target", "is_fake", "fake", "ground_truth")
+GROUP_COLUMNS = ("group", "group_id", "source", "source_id", "original")
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+LABEL_NUMBERS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
+LINES_SNIFFED = 64 * 1024
+
+Row = dict[str, str]
+
+
+class Table:
+    """Labels from a CSV, TSV or Parquet table in the root."""
+
+    name = "table"
+
+    def recognise(self, tree: Tree) -> str | None:
+        """By which table. Raises DataSetError where several fit, or the one that was named does not."""
+        if tree.table is not None:
+            columns = _columns(tree.root / tree.table)
+            if not _fits(columns):
+                message = (
+                    f"{tree.root / tree.table} has no column for paths ({', '.join(PATH_COLUMNS)}) and one for labels "
+                    f"({', '.join(LABEL_COLUMNS)}): found {', '.join(columns) or 'nothing'}"
+                )
+                raise DataSetError(message)
+            return f"table {tree.table}"
+        found = [name for name in tree.files if "/" not in name and suffix_of(name) in TABLE_SUFFIXES]
+        found = [name for name in found if _fits(_columns(tree.root / name))]
+        if len(found) > 1:
+            message = f"{tree.root} holds several tables of paths and labels: name the one that counts, {tree.root / found[0]} or {tree.root / found[1]}"
+            raise DataSetError(message)
+        return f"table {found[0]}" if found else None
+
+    def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
+        """A video a row; a row whose file is missing, or whose label says nothing, keeps its reason."""
+        why = self.recognise(tree)
+        assert why is not None
+        name = why.removeprefix("table ")
+        rows = _rows(tree.root / name)
+        column = _column_finder(rows[0] if rows else {})
+        files = _Files(tree.files)
+        videos: dict[str, SourceVideo] = {}
+        for row in rows:
+            video = _video(row, column, files, name)
+            before = videos.get(video.path)
+            if before is not None and before.label != video.label:
+                reason = f"{name} names it twice, with different labels"
+                video = SourceVideo(video.path, video.files, video.kind, video.group, reason=reason)
+            videos[video.path] = video
+        if videos and all(video.missing for video in videos.values()):
+            first = next(iter(videos))
+            message = f"{tree.root / name} names {len(videos)} files and none of them is there, first {first}: paths are relative to {tree.root}"
+            raise DataSetError(message)
+        if not videos:
+            message = f"{tree.root / name} has no rows: write a path and a label for each video"
+            raise DataSetError(message)
+        return Listing(self.name, why, (*videos.values(), *refused_videos(tree.refused)))
+
+
+class _Files:
+    """The files of a tree, also by their names in lower case where those are unique."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = frozenset(names)
+        self._folded: dict[str, str | None] = {}
+        for name in names:
+            self._folded[name.lower()] = None if name.lower() in self._folded else name
+
+    def find(self, path: str) -> str | None:
+        """The file that a table means: the very name, or the only one that differs in letter case alone."""
+        return path if path in self._names else self._folded.get(path.lower())
+
+
+def _video(row: Row, column: dict[str, str], files: _Files, table: str) -> SourceVideo:
+    written = row[column["path"]].strip()
+    path = os.path.normpath(written.replace("\\", "/"))
+    group = row.get(column.get("group", ""), "").strip() or stem_group(path)
+    target = row.get(column.get("target_id", ""), "").strip() or None
+    label_text = row[column["label"]].strip()
+    label = label_of_word(label_text)
+    label = LABEL_NUMBERS.get(label_text.lower()) if label is None else label
+    split_text = row.get(column.get("split", ""), "").strip().lower()
+    reason = None if label is not None else f"{table} says {label_text!r}, which is neither real nor fake"
+    outside = PurePosixPath(path).is_absolute() or path.startswith("..") or re.match(r"^[A-Za-z]:", path)
+    found = None if outside else files.find(path)
+    if outside:
+        reason = f"{table} names {written}, which leaves the folder of the data set"
+    elif found is None:
+        reason = f"{table} names it, the disk does not have it"
+    return SourceVideo(
+        path=found or path,
+        files=(found,) if found else (),
+        kind="images" if is_image(path) else "video",
+        group=group.replace("\\", "/").lower(),
+        label=label,
+        label_source=None if label is None else f"table {table}, column {column['label']}",
+        method=row.get(column.get("method", ""), "").strip() or None,
+        compression=row.get(column.get("compression", ""), "").strip() or None,
+        target_id=target,
+        official_split=SPLIT_WORDS.get(split_text),
+        missing=found is None,
+        reason=reason,
+    )
+
+
+def _fits(columns: list[str]) -> bool:
+    column = _column_finder(dict.fromkeys(columns, ""))
+    return "path" in column and "label" in column
+
+
+def _column_finder(row: Row) -> dict[str, str]:
+    """Which column holds what, by the first of the known names that is there."""
+    known = {
+        "path": PATH_COLUMNS,
+        "label": LABEL_COLUMNS,
+        "group": GROUP_COLUMNS,
+        "method": ("method", "manipulation", "technique"),
+        "compression": ("compression",),
+        "target_id": ("target_id", "target_actor"),
+        "split": ("split", "set", "partition"),
+    }
+    by_name = {re.sub(r"[\s-]+", "_", column.strip().lower()): column for column in row if column}
+    return {
+        meaning: by_name[names[0]]
+        for meaning, candidates in known.items()
+        if (names := [name for name in candidates if name in by_name])
+    }
+
+
+def _columns(path: Path) -> list[str]:
+    if suffix_of(path.name) == ".parquet":
+        return list(pq.read_schema(path).names)
+    with path.open("rb") as file:
+        reader = _reader(path, _decode(file.read(LINES_SNIFFED)))
+        return list(reader.fieldnames or [])
+
+
+def _rows(path: Path) -> list[Row]:
+    if suffix_of(path.name) == ".parquet":
+        return [
+            {name: "" if value is None else str(value) for name, value in row.items()}
+            for row in pq.read_table(path).to_pylist()
+        ]
+    rows = []
+    for row in _reader(path, _decode(path.read_bytes())):
+        named = {name: value or "" for name, value in row.items() if isinstance(name, str) and name}
+        if any(named.values()):
+            rows.append(named)
+    return rows
+
+
+def _reader(path: Path, text: str) -> "csv.DictReader[str]":
+    header = text.partition("\n")[0]
+    delimiter = max("\t;,", key=header.count) if suffix_of(path.name) != ".tsv" else "\t"
+    return csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+
+def _decode(content: bytes) -> str:
+    """UTF-8, with or without a byte-order mark; Latin-1 where it is not."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

@@ -1,0 +1,83 @@
+"""Makes logits into probabilities, and picks the threshold, on the validation videos alone."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from fourier_model.metrics import MetricError
+from storage.manifest import Split
+from storage.workspace import Workspace
+from tasks.explore import read_split, usable_videos
+from tasks.stage import Artifact, Stage
+
+logger = logging.getLogger(__name__)
+
+
+def score_split(
+    workspace: Workspace, split: Artifact, training: Artifact, part: Split, size: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The frames and the videos of one part of the split with their logits, float64, before any temperature.
+
+    A video's logit is the mean of its frames' logits. Frames carry `label` and `group_id` of their video.
+    Raises MetricError where the part has no usable video, or a score is not finite.
+    """
+    from fourier_model.calibration import mean_logits
+    from fourier_model.detector import load_detector
+    from fourier_model.scoring import score_frames
+
+    videos, frames = read_split(workspace, split)
+    videos = usable_videos(videos)
+    videos = videos.loc[videos["split"] == part, ["video_id", "dataset", "method", "group_id", "label", "path"]]
+    frames = frames.loc[frames["video_id"].isin(videos["video_id"]), ["video_id", "frame_index", "timestamp_s", "path"]]
+    frames = frames.sort_values(["video_id", "frame_index"]).reset_index(drop=True)
+    if frames.empty:
+        message = f"the {part} split holds no frame of a usable video: add videos, or change the fractions of the split"
+        raise MetricError(message)
+    model = load_detector(training.folder(workspace) / "model.keras")
+    logits = score_frames(model, [workspace.root / path for path in frames["path"]], size)
+    frames["logit"] = np.asarray(logits, dtype=np.float64)
+    if not np.isfinite(frames["logit"]).all():
+        first = frames.loc[~np.isfinite(frames["logit"]), "path"].iloc[0]
+        message = f"the detector's score of {first} is not finite: training diverged, lower train.learning_rate"
+        raise MetricError(message)
+    pooled = mean_logits(frames["video_id"], frames["logit"])
+    videos = videos[videos["video_id"].isin(pooled.index)].astype({"label": "int8"}).reset_index(drop=True)
+    videos["logit"] = videos["video_id"].map(pooled)
+    frames = frames.merge(videos[["video_id", "label", "group_id"]], on="video_id", how="left", validate="many_to_one")
+    return frames, videos
+
+
+def calibrate(output: Path, workspace: Workspace, split: Artifact, training: Artifact, size: int) -> dict[str, JsonValue]:
+    """Fit the temperature and choose the threshold on the validation videos.
+
+    Writes `calibration.json`, `validation_frames.parquet` and `validation_videos.parquet`.
+    Raises SingleClassError where the validation split lacks a class, MetricError like `score_split`.
+    """
+    from fourier_model.calibration import choose_threshold, fit_temperature, probability
+
+    frames, videos = score_split(workspace, split, training, Split.VALIDATION, size)
+    fit = fit_temperature(videos["logit"], videos["label"])
+    choice = choose_threshold(videos["logit"] / fit.temperature, videos["label"])
+    for table, name in ((frames, "validation_frames"), (videos, "validation_videos")):
+        table.assign(probability=probability(table["logit"], fit.temperature)).to_parquet(output / f"{name}.parquet", index=False)
+    record = {
+        "temperature": fit.temperature,
+        "nll_before": fit.nll_before,
+        "nll_after": fit.nll_after,
+        **asdict(choice),
+        "pooling": "mean of the frames' logits",
+        "videos": len(videos),
+        "frames": len(frames),
+        "input_size": size,
+    }
+    (output / "calibration.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    logger.info("temperature %.3f, threshold %.3f from %d videos", fit.temperature, choice.threshold, len(videos))
+    return {"temperature": fit.temperature, "threshold": choice.threshold, "validation_videos": len(videos)}
+
+
+CALIBRATE = Stage("calibrate", version=1, function=calibrate)

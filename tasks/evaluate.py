@@ -1,0 +1,190 @@
+"""Judges the detector on the test videos, beside a linear baseline."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from fourier_model.metrics import (
+    EvaluationSettings,
+    SingleClassError,
+    auc,
+    auc_difference,
+    judge,
+    recall,
+    require_both_classes,
+)
+from storage.manifest import FAKE, Split
+from storage.workspace import Workspace, write_whole
+from tasks.calibrate import score_split
+from tasks.explore import read_split, usable_videos, video_profiles
+from tasks.stage import Artifact, Stage
+
+logger = logging.getLogger(__name__)
+
+BASELINE_BINS = 64
+BASELINE_FRAMES = 8
+
+
+def evaluate(
+    output: Path,
+    workspace: Workspace,
+    split: Artifact,
+    training: Artifact,
+    calibration: Artifact,
+    size: int,
+    settings: EvaluationSettings,
+    seed: int,
+) -> dict[str, JsonValue]:
+    """Score the test videos and say how good that is, with intervals over the groups.
+
+    Writes `metrics.json`, `frames.parquet` and `videos.parquet` with the predictions, and figures with their captions in
+    `figures.json`. Scores are ranked by their logits, since probabilities saturate.
+    Raises SingleClassError where the test split lacks a class, MetricError for scores that are not finite.
+    """
+    from scipy.special import logit
+
+    from fourier_model.calibration import probability
+
+    record = json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
+    temperature, threshold = record["temperature"], record["threshold"]
+    frames, videos = score_split(workspace, split, training, Split.TEST, size)
+    require_both_classes(videos["label"], "judgement on the test split")
+    cut = float(logit(threshold))
+    for table in (frames, videos):
+        table["probability"] = probability(table["logit"], temperature)
+        table["verdict"] = np.where(table["logit"] / temperature >= cut, "fake", "real")
+    frames.to_parquet(output / "frames.parquet", index=False)
+    videos.to_parquet(output / "videos.parquet", index=False)
+    metrics: dict[str, Any] = {
+        level: judge(table["label"], table["logit"] / temperature, table["group_id"], cut, settings, seed)
+        for level, table in (("video", videos), ("frame", frames))
+    }
+    metrics |= {
+        "threshold": threshold,
+        "temperature": temperature,
+        "confidence": settings.confidence,
+        "counts": {"videos": len(videos), "frames": len(frames)},
+        "by_dataset": _by_dataset(videos, settings, seed),
+        "by_method": _by_method(videos, temperature, cut, settings, seed),
+        "baseline": _baseline(workspace, split, videos, settings, seed),
+    }
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
+    _draw(output, frames, videos, metrics)
+    return {level: _summary(metrics[level]) for level in ("video", "frame")}
+
+
+def _summary(judged: dict[str, Any]) -> dict[str, JsonValue]:
+    names = ("auc", "average_precision", "equal_error_rate", "accuracy", "balanced_accuracy")
+    return {name: judged[name]["value"] for name in names}
+
+
+def _by_dataset(videos: pd.DataFrame, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    """Each data set by itself."""
+    return {
+        str(name): {
+            "real": int(np.sum(own["label"] != FAKE)),
+            "fake": int(np.sum(own["label"] == FAKE)),
+            "auc": asdict(auc(own["label"], own["logit"], own["group_id"], settings, seed)),
+        }
+        for name, own in videos.groupby("dataset")
+    }
+
+
+def _by_method(
+    videos: pd.DataFrame, temperature: float, cut: float, settings: EvaluationSettings, seed: int
+) -> dict[str, Any]:
+    """The fakes of each method against all reals of the test."""
+    reals = videos[videos["label"] != FAKE]
+    table = {}
+    for name, fakes in videos[videos["label"] == FAKE].groupby("method"):
+        both = pd.concat([reals, fakes])
+        table[str(name)] = {
+            "fake": len(fakes),
+            "auc": asdict(auc(both["label"], both["logit"], both["group_id"], settings, seed)),
+            "recall": asdict(recall(fakes["logit"] / temperature, fakes["group_id"], cut, settings, seed)),
+        }
+    return table
+
+
+def _baseline(
+    workspace: Workspace, split: Artifact, judged: pd.DataFrame, settings: EvaluationSettings, seed: int
+) -> dict[str, Any]:
+    """A logistic regression on radial spectra, trained, given its threshold and judged on the same videos as the detector."""
+    from fourier_model.baseline import baseline_logits
+    from fourier_model.calibration import choose_threshold
+
+    videos, frames = read_split(workspace, split)
+    videos = usable_videos(videos)
+    videos = videos[videos["split"].notna() & videos["video_id"].isin(frames["video_id"])]
+    profiles = video_profiles(workspace, videos, frames, BASELINE_BINS, BASELINE_FRAMES)
+    labels = np.asarray(videos["label"], dtype=int)
+    part = {name: np.asarray(videos["split"] == name) for name in Split}
+    what = f"logistic regression on {BASELINE_BINS} rings of the radial log spectrum, {BASELINE_FRAMES} frames a video"
+    try:
+        logits = baseline_logits(profiles[part[Split.TRAIN]], labels[part[Split.TRAIN]], profiles)
+        choice = choose_threshold(logits[part[Split.VALIDATION]], labels[part[Split.VALIDATION]])
+    except SingleClassError as error:
+        return {"what": what, "video": None, "reason": str(error)}
+    own = judged["video_id"].map(dict(zip(videos["video_id"], logits, strict=True)))
+    cut = float(np.log(choice.threshold / (1 - choice.threshold)))
+    gain = auc_difference(judged["label"], judged["logit"], own, judged["group_id"], settings, seed)
+    return {
+        "what": what,
+        "video": judge(judged["label"], own, judged["group_id"], cut, settings, seed),
+        "auc_difference": asdict(gain),
+        "sentence": _compare(gain.value, gain.low, settings.confidence),
+    }
+
+
+def _compare(gain: float | None, low: float | None, confidence: float) -> str:
+    """What the difference of the AUCs, detector minus baseline, allows to be said."""
+    if gain is None or gain <= 0:
+        return "The network does not beat a linear model on the radial spectrum: on these videos it earns nothing."
+    if low is None or low <= 0:
+        return (
+            f"The network ranks the videos better than a linear model on the radial spectrum by {gain:.3f} of AUC, but "
+            f"the {confidence:.0%} interval of the difference holds zero: it is not shown to beat it."
+        )
+    return f"The network beats a linear model on the radial spectrum by {gain:.3f} of AUC; the {confidence:.0%} interval is above zero."
+
+
+def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dict[str, Any]) -> None:
+    from fourier_model import figures
+
+    threshold = metrics["threshold"]
+    levels = {"videos": videos, "frames": frames}
+    drawn = {
+        "roc.png": (
+            figures.roc({name: (table["label"], table["logit"]) for name, table in levels.items()}),
+            "How many fakes are found at how many false alarms, over all thresholds.",
+        ),
+        "confusion_videos.png": (
+            figures.confusion(metrics["video"]["confusion_matrix"], "Videos"),
+            f"Test videos at the threshold {threshold:.3f}; shares are of the row.",
+        ),
+        "confusion_frames.png": (
+            figures.confusion(metrics["frame"]["confusion_matrix"], "Frames"),
+            f"Test frames at the threshold {threshold:.3f}; shares are of the row.",
+        ),
+        "scores.png": (
+            figures.score_distribution(videos["label"], videos["probability"], threshold),
+            "Every test video, by its true class; the height within a class means nothing.",
+        ),
+        "reliability.png": (
+            figures.reliability(videos["label"], videos["probability"]),
+            "On the dotted line, probabilities mean what they say.",
+        ),
+    }
+    for name, (figure, _) in drawn.items():
+        write_whole(output / name, figures.png(figure))
+    captions = {name: caption for name, (_, caption) in drawn.items()}
+    (output / "figures.json").write_text(json.dumps(captions, indent=1), encoding="utf-8")
+
+
+EVALUATE = Stage("evaluate", version=1, function=evaluate)
