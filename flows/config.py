@@ -34,10 +34,10 @@ class FrameSettings(ExtractionSettings):
         description="Edge of the model's square input in pixels; frames are resized inside the model.",
     )
 
-    @property
-    def extraction(self) -> ExtractionSettings:
-        """The part that extraction depends on."""
-        return ExtractionSettings.model_validate(self.model_dump(exclude={"size"}))
+    def extraction_of(self, content: Content) -> ExtractionSettings:
+        """The part that extraction depends on; ready-made face crops are taken as they are."""
+        values = self.model_dump(exclude={"size"})
+        return ExtractionSettings.model_validate(values | ({"crop": "none"} if content == "faces" else {}))
 
 
 class DataSetDefaults(BaseModel):

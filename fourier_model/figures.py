@@ -39,7 +39,9 @@ def label_distribution(counts: pd.DataFrame) -> Figure:
     for offset, name in enumerate(CLASSES):
         rows = counts[counts["label"] == name].groupby("split")["videos"].sum()
         heights = [int(rows.get(part, 0)) for part in parts]
-        bars = axes.bar(np.arange(len(parts)) + 0.4 * offset - 0.2, heights, 0.38, color=COLOURS[name], label=name)
+        bars = axes.bar(
+            np.arange(len(parts)) + 0.4 * offset - 0.2, heights, 0.38, color=COLOURS[name], label=name
+        )
         axes.bar_label(bars, fontsize=8)
     axes.set_xticks(range(len(parts)), parts)
     axes.set(ylabel="videos", title=f"Videos by split and class (n = {int(counts['videos'].sum())})")
@@ -72,9 +74,13 @@ def mean_spectra(spectra: Mapping[str, Floats], counts: Mapping[str, int]) -> Fi
 
     `spectra` are centred, in dB, shape (edge, edge), equal for all; `counts` the videos behind each.
     """
-    panels = [(f"{name} (n = {counts[name]} videos)", spectra[name], "magma") for name in CLASSES if name in spectra]
+    panels = [
+        (f"{name} (n = {counts[name]} videos)", spectra[name], "magma") for name in CLASSES if name in spectra
+    ]
     levels = np.concatenate([spectrum.ravel() for _, spectrum, _ in panels])
-    limits: list[tuple[float, float]] = [(float(np.quantile(levels, 0.01)), float(np.quantile(levels, 0.999)))] * len(panels)
+    limits: list[tuple[float, float]] = [
+        (float(np.quantile(levels, 0.01)), float(np.quantile(levels, 0.999)))
+    ] * len(panels)
     if len(panels) == len(CLASSES):
         difference = spectra["fake"] - spectra["real"]
         bound = max(float(np.quantile(np.abs(difference), 0.995)), 0.1)
@@ -86,16 +92,26 @@ def mean_spectra(spectra: Mapping[str, Floats], counts: Mapping[str, int]) -> Fi
         figure.subplots(1, len(panels), squeeze=False)[0], panels, limits, strict=True
     ):
         image = axes.imshow(
-            spectrum, cmap=colours, vmin=low, vmax=max(high, low + 0.1), extent=(-half, half, half, -half), interpolation="nearest"
+            spectrum,
+            cmap=colours,
+            vmin=low,
+            vmax=max(high, low + 0.1),
+            extent=(-half, half, half, -half),
+            interpolation="nearest",
         )
         axes.set(title=title, xlabel="horizontal frequency (cycles / pixel)")
-        axes.set_ylabel("vertical frequency (cycles / pixel)" if axes.get_subplotspec().is_first_col() else "")
+        axes.set_ylabel(
+            "vertical frequency (cycles / pixel)" if axes.get_subplotspec().is_first_col() else ""
+        )
         figure.colorbar(image, ax=axes, label="power (dB)", shrink=0.8)
     return figure
 
 
 def radial_spectra(
-    frequencies: ArrayLike, means: Mapping[str, tuple[Floats, Floats, Floats]], counts: Mapping[str, int], confidence: float
+    frequencies: ArrayLike,
+    means: Mapping[str, tuple[Floats, Floats, Floats]],
+    counts: Mapping[str, int],
+    confidence: float,
 ) -> Figure:
     """Radial power by class: the mean over videos and its interval.
 
@@ -109,8 +125,12 @@ def radial_spectra(
             continue
         mean, low, high = means[name]
         there = ~np.isnan(mean)
-        axes.plot(frequencies[there], mean[there], color=COLOURS[name], label=f"{name} (n = {counts[name]} videos)")
-        axes.fill_between(frequencies[there], low[there], high[there], color=COLOURS[name], alpha=0.25, linewidth=0)
+        axes.plot(
+            frequencies[there], mean[there], color=COLOURS[name], label=f"{name} (n = {counts[name]} videos)"
+        )
+        axes.fill_between(
+            frequencies[there], low[there], high[there], color=COLOURS[name], alpha=0.25, linewidth=0
+        )
     axes.axvline(HIGHEST_FREQUENCY, color=GREY, linestyle=":", linewidth=1)
     axes.set(
         xlabel="spatial frequency (cycles / pixel; beyond the dotted line: corners)",
@@ -149,7 +169,9 @@ def roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """ROC curves; `curves` holds labels (0, 1) and scores, both shape (n,), by the name of the level."""
     figure, axes = _axes(4.4, 4.3)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
-    for colour, (name, (labels, scores)) in zip((_PALETTE[2], _PALETTE[4], _PALETTE[1]), curves.items(), strict=False):
+    for colour, (name, (labels, scores)) in zip(
+        (_PALETTE[2], _PALETTE[4], _PALETTE[1]), curves.items(), strict=False
+    ):
         alarms, caught, _ = roc_curve(labels, scores)
         value = roc_auc_score(labels, scores)
         axes.plot(alarms, caught, color=colour, label=f"{name} (AUC {value:.3f}, n = {np.size(labels)})")
@@ -169,10 +191,24 @@ def confusion(matrix: Sequence[Sequence[int]], title: str) -> Figure:
     """Confusion matrix: rows the truth, columns the verdict, order real, fake; counts and shares of the row."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    words = [[f"{count}\n{share:.0%}" for count, share in zip(*row, strict=True)] for row in zip(counts, shares, strict=True)]
+    words = [
+        [f"{count}\n{share:.0%}" for count, share in zip(*row, strict=True)]
+        for row in zip(counts, shares, strict=True)
+    ]
     figure = Figure(figsize=(3.6, 3.3), layout="constrained")
     axes = figure.subplots()
-    sns.heatmap(shares, annot=words, fmt="", cmap="Greys", vmin=0, vmax=1, cbar=False, square=True, linewidths=1, ax=axes)
+    sns.heatmap(
+        shares,
+        annot=words,
+        fmt="",
+        cmap="Greys",
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        square=True,
+        linewidths=1,
+        ax=axes,
+    )
     axes.set_xticklabels(CLASSES)
     axes.set_yticklabels(CLASSES, rotation=0)
     axes.set(xlabel="verdict", ylabel="truth", title=f"{title} (n = {counts.sum()})")
@@ -189,9 +225,16 @@ def score_distribution(labels: ArrayLike, probabilities: ArrayLike, threshold: f
         axes.scatter(chosen, label + spread, s=22, color=COLOURS[name], alpha=0.7, linewidths=0)
     axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1)
     axes.annotate(
-        f"threshold {threshold:.2f}", (threshold, 1.02), xycoords=("data", "axes fraction"), fontsize=8, ha="center", color=GREY
+        f"threshold {threshold:.2f}",
+        (threshold, 1.02),
+        xycoords=("data", "axes fraction"),
+        fontsize=8,
+        ha="center",
+        color=GREY,
     )
-    axes.set_yticks([0, 1], [f"{name} (n = {int(np.sum(labels == label))})" for label, name in enumerate(CLASSES)])
+    axes.set_yticks(
+        [0, 1], [f"{name} (n = {int(np.sum(labels == label))})" for label, name in enumerate(CLASSES)]
+    )
     axes.set(xlabel="probability of fake", xlim=(-0.02, 1.02), ylim=(-0.5, 1.5))
     axes.set_title("Probabilities of the test videos", pad=16)
     return figure
@@ -207,11 +250,20 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 5) -> F
     figure, axes = _axes(4.4, 4.3)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     members = np.minimum((probabilities * bins).astype(int), bins - 1)
-    points = [(probabilities[members == k].mean(), labels[members == k].mean(), int(np.sum(members == k))) for k in np.unique(members)]
+    points = [
+        (probabilities[members == k].mean(), labels[members == k].mean(), int(np.sum(members == k)))
+        for k in np.unique(members)
+    ]
     x, y, counts = (list(column) for column in zip(*points, strict=True))
     axes.plot(x, y, color=_PALETTE[2], marker="o")
     for mean, share, count in points:
-        axes.annotate(f"n = {count}", (mean, share), textcoords="offset points", xytext=(6, -11 if share > 0.5 else 6), fontsize=8)
+        axes.annotate(
+            f"n = {count}",
+            (mean, share),
+            textcoords="offset points",
+            xytext=(6, -11 if share > 0.5 else 6),
+            fontsize=8,
+        )
     axes.set(
         xlabel="mean probability of fake",
         ylabel="share of fakes",

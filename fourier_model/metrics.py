@@ -29,10 +29,16 @@ class EvaluationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     resamples: int = Field(
-        1000, ge=100, le=100_000, description="Bootstrap resamples of the groups behind every interval (a count)."
+        1000,
+        ge=100,
+        le=100_000,
+        description="Bootstrap resamples of the groups behind every interval (a count).",
     )
     confidence: float = Field(
-        0.95, ge=0.5, le=0.999, description="Probability that an interval is meant to cover the true value (0 to 1)."
+        0.95,
+        ge=0.5,
+        le=0.999,
+        description="Probability that an interval is meant to cover the true value (0 to 1).",
     )
 
 
@@ -67,7 +73,12 @@ def confusion_matrix(labels: ArrayLike, scores: ArrayLike, threshold: float) -> 
 
 
 def judge(
-    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, threshold: float, settings: EvaluationSettings, seed: int
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike,
+    threshold: float,
+    settings: EvaluationSettings,
+    seed: int,
 ) -> dict[str, Any]:
     """Everything that is said of a set of scores, as JSON: numbers with intervals, counts, the confusion matrix.
 
@@ -79,12 +90,17 @@ def judge(
     labels, scores, groups = _checked(labels, scores, groups)
     require_both_classes(labels, "judgement")
     observed = {
-        name: float(value[0]) for name, value in _numbers(labels, scores, threshold, np.ones((1, len(labels)))).items()
+        name: float(value[0])
+        for name, value in _numbers(labels, scores, threshold, np.ones((1, len(labels)))).items()
     }
     observed["auc"] = _auc(labels, scores)
     observed["average_precision"] = _average_precision(labels, scores)
     resampled, left_out = _resample(
-        lambda weights: np.stack(list(_numbers(labels, scores, threshold, weights).values())), labels, groups, settings, seed
+        lambda weights: np.stack(list(_numbers(labels, scores, threshold, weights).values())),
+        labels,
+        groups,
+        settings,
+        seed,
     )
     estimates = {
         name: asdict(_estimate(value, values, settings, _why_undefined(name)))
@@ -110,7 +126,9 @@ def judge(
     }
 
 
-def auc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, settings: EvaluationSettings, seed: int) -> Estimate:
+def auc(
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, settings: EvaluationSettings, seed: int
+) -> Estimate:
     """Area under the ROC curve with its interval; not defined, with a reason, where a class is missing.
 
     Arguments as in `judge`. Raises MetricError for scores that are not finite or lengths that differ.
@@ -118,11 +136,15 @@ def auc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, settings: Evalu
     labels, scores, groups = _checked(labels, scores, groups)
     if len(np.unique(labels)) < 2:
         return Estimate(None, reason="one class only")
-    resampled, _ = _resample(lambda weights: _Ranking(labels, scores).auc(weights)[None], labels, groups, settings, seed)
+    resampled, _ = _resample(
+        lambda weights: _Ranking(labels, scores).auc(weights)[None], labels, groups, settings, seed
+    )
     return _estimate(_auc(labels, scores), resampled[0], settings, "")
 
 
-def recall(scores: ArrayLike, groups: ArrayLike, threshold: float, settings: EvaluationSettings, seed: int) -> Estimate:
+def recall(
+    scores: ArrayLike, groups: ArrayLike, threshold: float, settings: EvaluationSettings, seed: int
+) -> Estimate:
     """Share of `scores`, all of them of fakes, that reach the threshold, with its interval. Raises MetricError like `judge`."""
     labels, scores, groups = _checked(np.ones(np.shape(scores)), scores, groups)
     caught = (scores >= threshold).astype(np.float64)
@@ -262,7 +284,13 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
 
 
 def _resample(
-    measure: Weighted, labels: Floats, groups: NDArray[Any], settings: EvaluationSettings, seed: int, *, both_classes: bool = True
+    measure: Weighted,
+    labels: Floats,
+    groups: NDArray[Any],
+    settings: EvaluationSettings,
+    seed: int,
+    *,
+    both_classes: bool = True,
 ) -> tuple[Floats, int]:
     """Values of `measure` over resamples of the groups, shape (measures, kept), and how many were left out."""
     names, members = np.unique(groups, return_inverse=True)
@@ -274,7 +302,9 @@ def _resample(
         draws = draws[(draws @ fakes > 0) & (draws @ reals > 0)]
     size = max(1, CHUNK // len(labels))
     parts = [measure(draws[start : start + size][:, members]) for start in range(0, len(draws), size)]
-    values = np.concatenate(parts, axis=1) if parts else np.empty((len(measure(np.ones((1, len(labels))))), 0))
+    values = (
+        np.concatenate(parts, axis=1) if parts else np.empty((len(measure(np.ones((1, len(labels))))), 0))
+    )
     return values, settings.resamples - len(draws)
 
 

@@ -32,8 +32,12 @@ def score_split(
 
     videos, frames = read_split(workspace, split)
     videos = usable_videos(videos)
-    videos = videos.loc[videos["split"] == part, ["video_id", "dataset", "method", "group_id", "label", "path"]]
-    frames = frames.loc[frames["video_id"].isin(videos["video_id"]), ["video_id", "frame_index", "timestamp_s", "path"]]
+    videos = videos.loc[
+        videos["split"] == part, ["video_id", "dataset", "method", "group_id", "label", "path"]
+    ]
+    frames = frames.loc[
+        frames["video_id"].isin(videos["video_id"]), ["video_id", "frame_index", "timestamp_s", "path"]
+    ]
     frames = frames.sort_values(["video_id", "frame_index"]).reset_index(drop=True)
     if frames.empty:
         message = f"the {part} split holds no frame of a usable video: add videos, or change the fractions of the split"
@@ -43,16 +47,22 @@ def score_split(
     frames["logit"] = np.asarray(logits, dtype=np.float64)
     if not np.isfinite(frames["logit"]).all():
         first = frames.loc[~np.isfinite(frames["logit"]), "path"].iloc[0]
-        message = f"the detector's score of {first} is not finite: training diverged, lower train.learning_rate"
+        message = (
+            f"the detector's score of {first} is not finite: training diverged, lower train.learning_rate"
+        )
         raise MetricError(message)
     pooled = mean_logits(frames["video_id"], frames["logit"])
     videos = videos[videos["video_id"].isin(pooled.index)].astype({"label": "int8"}).reset_index(drop=True)
     videos["logit"] = videos["video_id"].map(pooled)
-    frames = frames.merge(videos[["video_id", "label", "group_id"]], on="video_id", how="left", validate="many_to_one")
+    frames = frames.merge(
+        videos[["video_id", "label", "group_id"]], on="video_id", how="left", validate="many_to_one"
+    )
     return frames, videos
 
 
-def calibrate(output: Path, workspace: Workspace, split: Artifact, training: Artifact, size: int) -> dict[str, JsonValue]:
+def calibrate(
+    output: Path, workspace: Workspace, split: Artifact, training: Artifact, size: int
+) -> dict[str, JsonValue]:
     """Fit the temperature and choose the threshold on the validation videos.
 
     Writes `calibration.json`, `validation_frames.parquet` and `validation_videos.parquet`.
@@ -64,7 +74,9 @@ def calibrate(output: Path, workspace: Workspace, split: Artifact, training: Art
     fit = fit_temperature(videos["logit"], videos["label"])
     choice = choose_threshold(videos["logit"] / fit.temperature, videos["label"])
     for table, name in ((frames, "validation_frames"), (videos, "validation_videos")):
-        table.assign(probability=probability(table["logit"], fit.temperature)).to_parquet(output / f"{name}.parquet", index=False)
+        table.assign(probability=probability(table["logit"], fit.temperature)).to_parquet(
+            output / f"{name}.parquet", index=False
+        )
     record = {
         "temperature": fit.temperature,
         "nll_before": fit.nll_before,
@@ -76,7 +88,9 @@ def calibrate(output: Path, workspace: Workspace, split: Artifact, training: Art
         "input_size": size,
     }
     (output / "calibration.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    logger.info("temperature %.3f, threshold %.3f from %d videos", fit.temperature, choice.threshold, len(videos))
+    logger.info(
+        "temperature %.3f, threshold %.3f from %d videos", fit.temperature, choice.threshold, len(videos)
+    )
     return {"temperature": fit.temperature, "threshold": choice.threshold, "validation_videos": len(videos)}
 
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.metrics import EvaluationSettings, mean_interval
-from fourier_model.spectrum import centre_square, decibels, luma, power_spectrum, radial_profile, ring_frequencies
+from fourier_model.spectrum import (
+    centre_square,
+    decibels,
+    luma,
+    power_spectrum,
+    radial_profile,
+    ring_frequencies,
+)
 from storage.images import read_image
 from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
 from storage.workspace import Workspace, write_whole
@@ -34,18 +41,24 @@ class ExploreSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bins: int = Field(64, ge=4, le=512, description="Rings of the radial spectrum, from 0 to sqrt(0.5) cycles per pixel.")
+    bins: int = Field(
+        64, ge=4, le=512, description="Rings of the radial spectrum, from 0 to sqrt(0.5) cycles per pixel."
+    )
     frames_per_video: int = Field(
         8, ge=1, le=10_000, description="Most frames of a video behind its spectrum, evenly spread over it."
     )
     samples: int = Field(8, ge=1, le=50, description="Videos of each class of which a frame is shown.")
-    resamples: int = Field(1000, ge=100, le=100_000, description="Bootstrap resamples of the groups behind the intervals.")
+    resamples: int = Field(
+        1000, ge=100, le=100_000, description="Bootstrap resamples of the groups behind the intervals."
+    )
 
 
 def read_split(workspace: Workspace, split: Artifact) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The table of videos and the table of frames of a split artifact. Raises ManifestError like `read_table`."""
     folder = split.folder(workspace)
-    return read_table(folder / "videos.parquet", VIDEO_SCHEMA), read_table(folder / "frames.parquet", FRAME_SCHEMA)
+    return read_table(folder / "videos.parquet", VIDEO_SCHEMA), read_table(
+        folder / "frames.parquet", FRAME_SCHEMA
+    )
 
 
 def usable_videos(videos: pd.DataFrame) -> pd.DataFrame:
@@ -56,23 +69,34 @@ def usable_videos(videos: pd.DataFrame) -> pd.DataFrame:
 def chosen_frames(frames: pd.DataFrame, video_id: str, count: int) -> pd.DataFrame:
     """At most `count` frames of a video, evenly spread, in order."""
     own = frames[frames["video_id"] == video_id].sort_values("frame_index")
-    return own.iloc[np.unique(np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int))] if len(own) else own
+    return (
+        own.iloc[np.unique(np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int))]
+        if len(own)
+        else own
+    )
 
 
-def video_profiles(workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, bins: int, per_video: int) -> Floats:
+def video_profiles(
+    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, bins: int, per_video: int
+) -> Floats:
     """The radial spectrum of each video in dB, shape (videos, bins): the mean over its frames, NaN where a ring is empty.
 
     Of a frame it is that of the luma of its native centre square of at most 256 pixels, under a Hann window.
     """
     return np.array(
         [
-            _mean(_profile(read_image(workspace.root / path), bins) for path in chosen_frames(frames, video_id, per_video)["path"])
+            _mean(
+                _profile(read_image(workspace.root / path), bins)
+                for path in chosen_frames(frames, video_id, per_video)["path"]
+            )
             for video_id in videos["video_id"]
         ]
     ).reshape(len(videos), bins)
 
 
-def explore(output: Path, workspace: Workspace, split: Artifact, settings: ExploreSettings, seed: int) -> dict[str, JsonValue]:
+def explore(
+    output: Path, workspace: Workspace, split: Artifact, settings: ExploreSettings, seed: int
+) -> dict[str, JsonValue]:
     """Write counts, spectra and figures of the usable videos; one class alone is enough.
 
     Writes `counts.parquet`, `spectra.parquet`, the figures as PNG, and `figures.json`, the caption of each.
@@ -82,7 +106,10 @@ def explore(output: Path, workspace: Workspace, split: Artifact, settings: Explo
     usable = usable_videos(videos)
     usable = usable[usable["video_id"].isin(frames["video_id"])]
     if usable.empty:
-        reasons = ", ".join(f"{count} {status}" for status, count in videos["status"].value_counts().items()) or "no video at all"
+        reasons = (
+            ", ".join(f"{count} {status}" for status, count in videos["status"].value_counts().items())
+            or "no video at all"
+        )
         message = f"no usable video to explore (got {reasons}): see `reason` in {split.path}/videos.parquet, and add readable ones"
         raise ExploreError(message)
     counts = count_videos(videos)
@@ -102,7 +129,9 @@ def count_videos(videos: pd.DataFrame) -> pd.DataFrame:
             **{name: videos[name].fillna("none") for name in ("dataset", "method", "split", "status")},
         }
     ).astype("object")
-    return keys.groupby(list(keys.columns), as_index=False, sort=True).size().rename(columns={"size": "videos"})
+    return (
+        keys.groupby(list(keys.columns), as_index=False, sort=True).size().rename(columns={"size": "videos"})
+    )
 
 
 def class_spectra(
@@ -114,14 +143,19 @@ def class_spectra(
     left out, at most half of each class.
     """
     first = {video_id: chosen_frames(frames, video_id, 1)["path"].iloc[0] for video_id in videos["video_id"]}
-    sides = videos["video_id"].map(lambda video_id: min(read_image(workspace.root / first[video_id]).shape[:2]))
+    sides = videos["video_id"].map(
+        lambda video_id: min(read_image(workspace.root / first[video_id]).shape[:2])
+    )
     edge = int(min(EDGE, sides.groupby(videos["label"]).median().min()))
     spectra, counts = {}, {}
     for label, name in LABEL_NAMES.items():
         members = videos.loc[(videos["label"] == label) & (sides >= edge), "video_id"]
         if len(members):
             counts[name] = len(members)
-            spectra[name] = _mean(_plane(workspace, chosen_frames(frames, video_id, per_video)["path"], edge) for video_id in members)
+            spectra[name] = _mean(
+                _plane(workspace, chosen_frames(frames, video_id, per_video)["path"], edge)
+                for video_id in members
+            )
     return spectra, counts, edge
 
 
@@ -147,7 +181,10 @@ def _draw(
     spectra, behind, edge = class_spectra(workspace, videos, frames, settings.frames_per_video)
     shown = counts[(counts["status"] == Status.OK) & (counts["label"] != "none")]
     drawn = {
-        "label_distribution.png": (figures.label_distribution(_in_order(shown)), "Usable videos by split and class."),
+        "label_distribution.png": (
+            figures.label_distribution(_in_order(shown)),
+            "Usable videos by split and class.",
+        ),
         "frame_samples.png": (
             figures.frame_samples(_samples(workspace, videos, frames, settings.samples)),
             "A frame from the middle of evenly chosen videos of each class.",
@@ -180,7 +217,9 @@ def _samples(
     samples = {}
     for label, name in LABEL_NAMES.items():
         ids = list(videos.loc[videos["label"] == label, "video_id"])
-        places = np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)) if ids else []
+        places = (
+            np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)) if ids else []
+        )
         paths = [chosen_frames(frames, ids[place], 3)["path"] for place in places]
         samples[name] = [_small(read_image(workspace.root / own.iloc[len(own) // 2])) for own in paths]
     return samples
@@ -213,7 +252,9 @@ def _plane(workspace: Workspace, paths: Iterable[str], edge: int) -> Floats:
     """Mean spectrum in dB of the frames that are large enough, NaN where none is."""
     images = (read_image(workspace.root / path) for path in paths)
     planes = [
-        decibels(power_spectrum(luma(centre_square(image, edge)), window=True)) for image in images if min(image.shape[:2]) >= edge
+        decibels(power_spectrum(luma(centre_square(image, edge)), window=True))
+        for image in images
+        if min(image.shape[:2]) >= edge
     ]
     return np.mean(planes, axis=0) if planes else np.full((edge, edge), np.nan)
 

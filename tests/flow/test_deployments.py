@@ -69,7 +69,12 @@ def test_a_worker_runs_the_manual_deployment_to_its_end(tmp_path, tiny_settings)
 
     def prefect(*arguments: str) -> str:
         done = subprocess.run(
-            ["prefect", "--no-prompt", *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+            ["prefect", "--no-prompt", *arguments],
+            cwd=PROJECT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -78,7 +83,10 @@ def test_a_worker_runs_the_manual_deployment_to_its_end(tmp_path, tiny_settings)
     prefect("deploy", "--all")
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("pipeline/manual")
-        parameters = {"settings": tiny_settings.model_dump(mode="json"), "workspace": str(tmp_path / "workspace")}
+        parameters = {
+            "settings": tiny_settings.model_dump(mode="json"),
+            "workspace": str(tmp_path / "workspace"),
+        }
         flow_run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
         log = prefect("worker", "start", "--pool", "fourier-deepfake", "--run-once", "--limit", "1")
         state = client.read_flow_run(flow_run.id).state

@@ -227,14 +227,18 @@ def test_it_learns_a_ring_of_the_spectrum_that_pooling_alone_cannot_see():
     radius = np.hypot(np.fft.fftfreq(16)[:, None], np.fft.rfftfreq(16)[None])
     ring = (radius > 0.3) & (radius < 0.4)
     labels = np.arange(256) % 2
-    spectrum = np.fft.rfft2(rng.standard_normal((256, 4, 16, 16))) * np.where(ring & (labels[:, None, None, None] == 1), 2.0, 1.0)
+    spectrum = np.fft.rfft2(rng.standard_normal((256, 4, 16, 16))) * np.where(
+        ring & (labels[:, None, None, None] == 1), 2.0, 1.0
+    )
     spectrum[..., 0, 0] = 256.0
     x = np.fft.irfft2(spectrum).transpose(0, 2, 3, 1).astype("float32")
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 4))
     pooled = keras.layers.GlobalAveragePooling2D()(FourierAttention()(image))
     model = keras.Model(image, keras.layers.Dense(1)(pooled))
-    model.compile(keras.optimizers.Adam(0.03), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    model.compile(
+        keras.optimizers.Adam(0.03), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
+    )
     model.fit(x[:192], labels[:192, None], batch_size=32, epochs=25, verbose=0)
     scores = model(x[192:]).numpy()[:, 0]
     fakes, reals = scores[labels[192:] == 1], scores[labels[192:] == 0]

@@ -50,10 +50,14 @@ def test_a_temperature_leaves_the_auc_unchanged(temperature):
 
 def test_few_separable_videos_do_not_make_certainty():
     labels = np.array([0] * 4 + [1] * 4)
-    few = probability(np.where(labels, 9.0, -9.0), fit_temperature(np.where(labels, 9.0, -9.0), labels).temperature)
+    few = probability(
+        np.where(labels, 9.0, -9.0), fit_temperature(np.where(labels, 9.0, -9.0), labels).temperature
+    )
     np.testing.assert_allclose(few, np.where(labels, 5 / 6, 1 / 6), atol=1e-3)
     many = np.repeat(labels, 50)
-    more = probability(np.where(many, 9.0, -9.0), fit_temperature(np.where(many, 9.0, -9.0), many).temperature)
+    more = probability(
+        np.where(many, 9.0, -9.0), fit_temperature(np.where(many, 9.0, -9.0), many).temperature
+    )
     assert more.max() > 0.99
 
 
@@ -68,7 +72,9 @@ def test_no_cut_has_a_better_balanced_accuracy(seed, count):
     labels = np.r_[0, 1, rng.integers(0, 2, count - 2)]
     logits = np.round(rng.normal(labels, 1) * 3) / 3
     chosen = choose_threshold(logits, labels)
-    cuts = [balanced_accuracy_score(labels, logits >= cut) for cut in np.unique(logits)]  # the first calls all fake: 0.5
+    cuts = [
+        balanced_accuracy_score(labels, logits >= cut) for cut in np.unique(logits)
+    ]  # the first calls all fake: 0.5
     if max(cuts) > 0.5:
         assert chosen.balanced_accuracy == max(cuts)
         called = probability(logits, 1.0) >= chosen.threshold
@@ -96,7 +102,9 @@ def test_enormous_logits_have_a_threshold_below_one():
 
 @pytest.mark.parametrize("fit", [fit_temperature, choose_threshold])
 def test_calibration_on_one_class_is_refused(fit):
-    with pytest.raises(SingleClassError, match="validation split needs real and fake videos, got 0 real and 2 fake"):
+    with pytest.raises(
+        SingleClassError, match="validation split needs real and fake videos, got 0 real and 2 fake"
+    ):
         fit([0.1, 0.2], [1, 1])
 
 
@@ -116,7 +124,9 @@ def test_the_baseline_finds_a_raised_ring_and_nothing_in_noise():
     raised = noise + np.outer(labels, np.arange(16) == 12) * 9
     for profiles, expected in ((raised, 0.98), (noise, 0.5)):
         logits = baseline_logits(profiles[:100], labels[:100], profiles[100:])
-        assert roc_auc_score(labels[100:], logits) == pytest.approx(expected, abs=0.15 if expected == 0.5 else 0.03)
+        assert roc_auc_score(labels[100:], logits) == pytest.approx(
+            expected, abs=0.15 if expected == 0.5 else 0.03
+        )
 
 
 def test_the_baseline_takes_rings_without_a_sample_and_refuses_one_class():

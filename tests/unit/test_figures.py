@@ -12,16 +12,31 @@ RNG = np.random.default_rng(0)
 LABELS = np.arange(20) % 2
 PROBABILITIES = RNG.random(20)
 HISTORY = pd.DataFrame(
-    {"epoch": [1, 2, 3], "phase": ["head", "head", "fine_tune"], "loss": [3, 2, 1], "val_loss": [3, 3, 2], "val_auc": [0.5, 0.6, 0.7], "learning_rate": [0.1] * 3}
+    {
+        "epoch": [1, 2, 3],
+        "phase": ["head", "head", "fine_tune"],
+        "loss": [3, 2, 1],
+        "val_loss": [3, 3, 2],
+        "val_auc": [0.5, 0.6, 0.7],
+        "learning_rate": [0.1] * 3,
+    }
 )
 SPECTRUM = RNG.normal(20, 3, (16, 16))
 BAND = (np.array([3.0, np.nan, 1.0]), np.array([2.0, np.nan, 0.5]), np.array([4.0, np.nan, 1.5]))
-COUNTS = pd.DataFrame({"split": ["train", "train", "test"], "label": ["real", "fake", "fake"], "videos": [3, 4, 1]})
+COUNTS = pd.DataFrame(
+    {"split": ["train", "train", "test"], "label": ["real", "fake", "fake"], "videos": [3, 4, 1]}
+)
 FIGURES = {
     "label distribution": lambda: figures.label_distribution(COUNTS),
-    "frame samples": lambda: figures.frame_samples({"real": [np.zeros((9, 5, 3), np.uint8)] * 3, "fake": [np.ones((80, 90, 3), np.uint8)]}),
-    "mean spectra": lambda: figures.mean_spectra({"real": SPECTRUM, "fake": SPECTRUM + 1}, {"real": 3, "fake": 4}),
-    "radial spectra": lambda: figures.radial_spectra([0.1, 0.3, 0.6], {"real": BAND, "fake": BAND}, {"real": 3, "fake": 4}, 0.95),
+    "frame samples": lambda: figures.frame_samples(
+        {"real": [np.zeros((9, 5, 3), np.uint8)] * 3, "fake": [np.ones((80, 90, 3), np.uint8)]}
+    ),
+    "mean spectra": lambda: figures.mean_spectra(
+        {"real": SPECTRUM, "fake": SPECTRUM + 1}, {"real": 3, "fake": 4}
+    ),
+    "radial spectra": lambda: figures.radial_spectra(
+        [0.1, 0.3, 0.6], {"real": BAND, "fake": BAND}, {"real": 3, "fake": 4}, 0.95
+    ),
     "training curves": lambda: figures.training_curves(HISTORY),
     "roc": lambda: figures.roc({"video": (LABELS, PROBABILITIES)}),
     "confusion": lambda: figures.confusion([[3, 1], [0, 4]], "Videos"),

@@ -42,12 +42,16 @@ def test_a_weighted_sample_is_judged_like_the_sample_repeated_as_scikit_learn_do
     alarms, caught, _ = sklearn_metrics.roc_curve(again_labels, again_scores, drop_intermediate=False)
     along = np.linspace(0, len(alarms) - 1, 20_001)
     alarms, missed = (np.interp(along, np.arange(len(alarms)), errors) for errors in (alarms, 1 - caught))
-    assert ranking.equal_error_rate(weights)[0] == pytest.approx(alarms[np.abs(alarms - missed).argmin()], abs=5e-3)
+    assert ranking.equal_error_rate(weights)[0] == pytest.approx(
+        alarms[np.abs(alarms - missed).argmin()], abs=5e-3
+    )
 
 
 def test_the_equal_error_rate_of_a_vertical_step_is_where_the_line_crosses():
     # A real scores highest, then two fakes, then a real: the curve climbs at a false alarm rate of one half.
-    assert judge([0, 1, 1, 0], [4, 3, 2, 1], list("abcd"), 2, FEW, 0)["equal_error_rate"]["value"] == pytest.approx(0.5)
+    assert judge([0, 1, 1, 0], [4, 3, 2, 1], list("abcd"), 2, FEW, 0)["equal_error_rate"][
+        "value"
+    ] == pytest.approx(0.5)
     # Three reals, one fake above two of them: it is missed or caught at a rate of one third.
     found = judge([0, 1, 0, 0], [4, 3, 2, 1], list("abcd"), 2, FEW, 0)["equal_error_rate"]["value"]
     assert found == pytest.approx(1 / 3)
@@ -61,10 +65,14 @@ def test_the_numbers_are_those_of_scikit_learn(levels):
     assert judged["auc"]["value"] == sklearn_metrics.roc_auc_score(labels, scores)
     assert judged["average_precision"]["value"] == sklearn_metrics.average_precision_score(labels, scores)
     assert judged["accuracy"]["value"] == pytest.approx(sklearn_metrics.accuracy_score(labels, called))
-    assert judged["balanced_accuracy"]["value"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(labels, called))
+    assert judged["balanced_accuracy"]["value"] == pytest.approx(
+        sklearn_metrics.balanced_accuracy_score(labels, called)
+    )
     assert judged["confusion_matrix"] == sklearn_metrics.confusion_matrix(labels, called).tolist()
     assert judged["prevalence"] == labels.mean()
-    report = sklearn_metrics.classification_report(labels, called, target_names=["real", "fake"], output_dict=True)
+    report = sklearn_metrics.classification_report(
+        labels, called, target_names=["real", "fake"], output_dict=True
+    )
     for kind in ("real", "fake"):
         ours = judged["classes"][kind]
         assert ours["support"] == report[kind]["support"]
@@ -75,14 +83,18 @@ def test_the_numbers_are_those_of_scikit_learn(levels):
 def test_a_rising_function_of_the_scores_changes_no_ranking():
     labels, scores = scored(80)
     before, after = (
-        judge(labels, s, np.arange(80), t, FEW, 0) for s, t in ((scores, 0.5), (1e-3 * scores - 7, 0.5e-3 - 7))
+        judge(labels, s, np.arange(80), t, FEW, 0)
+        for s, t in ((scores, 0.5), (1e-3 * scores - 7, 0.5e-3 - 7))
     )
     assert before == after
 
 
 def test_turning_labels_and_scores_round_keeps_the_auc_and_swaps_the_classes():
     labels, scores = scored(60)
-    judged, turned = judge(labels, scores, np.arange(60), 0.4, FEW, 0), judge(1 - labels, -scores, np.arange(60), -0.4, FEW, 0)
+    judged, turned = (
+        judge(labels, scores, np.arange(60), 0.4, FEW, 0),
+        judge(1 - labels, -scores, np.arange(60), -0.4, FEW, 0),
+    )
     assert judged["auc"]["value"] == pytest.approx(turned["auc"]["value"])
     assert judged["equal_error_rate"]["value"] == pytest.approx(turned["equal_error_rate"]["value"])
     assert judged["classes"]["real"]["recall"]["value"] == turned["classes"]["fake"]["recall"]["value"]
@@ -155,7 +167,8 @@ def test_scores_that_are_not_finite_are_refused(wrong):
 
 
 @pytest.mark.parametrize(
-    ("labels", "scores", "why"), [([0, 1], [0.5], "one length"), ([], [], "0 samples"), ([0, 2], [0.1, 0.2], "labels must be")]
+    ("labels", "scores", "why"),
+    [([0, 1], [0.5], "one length"), ([], [], "0 samples"), ([0, 2], [0.1, 0.2], "labels must be")],
 )
 def test_what_does_not_fit_is_refused(labels, scores, why):
     with pytest.raises(MetricError, match=why):
@@ -176,7 +189,12 @@ def test_a_precision_of_nothing_is_undefined_with_a_reason():
 
 def test_equal_scores_are_no_better_than_chance():
     judged = judge([0, 1, 0, 1], [0.3] * 4, list("abcd"), 0.5, FEW, 0)
-    assert judged["auc"]["value"] == judged["equal_error_rate"]["value"] == judged["average_precision"]["value"] == 0.5
+    assert (
+        judged["auc"]["value"]
+        == judged["equal_error_rate"]["value"]
+        == judged["average_precision"]["value"]
+        == 0.5
+    )
 
 
 def test_a_score_on_the_threshold_is_fake():

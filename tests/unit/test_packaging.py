@@ -14,7 +14,10 @@ def test_no_other_distribution_claims_the_name_of_a_package(package):
     assert set(metadata.packages_distributions()[package]) == {"fourier-deepfake"}
 
 
-@pytest.mark.parametrize("module", ["flows.cli", "storage.manifest", "storage.layouts", "tasks.extract", "tasks.train", "tasks.evaluate"])
+@pytest.mark.parametrize(
+    "module",
+    ["flows.cli", "storage.manifest", "storage.layouts", "tasks.extract", "tasks.train", "tasks.evaluate"],
+)
 def test_importing_a_module_does_not_import_tensorflow(module):
     code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
