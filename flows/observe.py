@@ -4,7 +4,7 @@ import base64
 import logging
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext, TaskRunContext
@@ -28,7 +28,7 @@ def run_name() -> str:
     return f"{flow_run.flow_name} {names} ({settings.preset})"
 
 
-def task_runner(runner: Runner, workers: int | None) -> TaskRunner:  # type: ignore[type-arg]
+def task_runner(runner: Runner, workers: int | None) -> TaskRunner[Any]:
     """The task runner for mapped stages; `workers` defaults to the number of processors."""
     count = workers or os.cpu_count() or 1
     return (

@@ -56,7 +56,8 @@ class Run:
     def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
         """Run the stage, or take it from the cache."""
         found = stage.lookup(self.workspace, inputs)
-        state = stage.task(self.workspace, refresh=found.artifact is None)(label, inputs, return_state=True)
+        task = stage.task(self.workspace, refresh=found.artifact is None)
+        state: Any = task(label, inputs, return_state=True)
         self._note(stage, state, found)
         artifact: Artifact = state.result()
         return artifact
@@ -75,7 +76,9 @@ class Run:
         progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
         for done, future in enumerate(as_completed(list(names)), start=1):
             name = names[future]
-            result = future.result(raise_on_failure=False)  # before the state, which is not final until then
+            result: Any = future.result(
+                raise_on_failure=False
+            )  # before the state, which is not final until then
             self._note(stage, future.state, lookups[name])
             if isinstance(result, Artifact):
                 artifacts[name] = result

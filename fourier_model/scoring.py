@@ -28,7 +28,6 @@ def score_frames(model: keras.Model, paths: Sequence[Path], size: int) -> np.nda
 
 def frame_scorer(model: keras.Model, size: int) -> Scorer:
     """`score_frames` with the model's graph traced once, for many calls."""
-
     forward = tf.function(
         lambda image: model(image, training=False),
         input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32)],

@@ -49,13 +49,13 @@ def power_spectrum(images: ArrayLike, *, window: bool = False) -> Floats:
         message = f"power_spectrum needs images of shape (..., height, width), got {images.shape}"
         raise ValueError(message)
     height, width = images.shape[-2:]
-    images = images - images.mean(axis=(-2, -1), keepdims=True)
+    centred: Floats = images - images.mean(axis=(-2, -1), keepdims=True)
     energy = float(height * width)
     if window:
         weights = np.outer(_hann(height), _hann(width))
-        images = images * weights
+        centred = centred * weights
         energy = float(np.sum(weights**2))
-    spectrum = np.fft.fftshift(np.fft.fft2(images), axes=(-2, -1))
+    spectrum = np.fft.fftshift(np.fft.fft2(centred), axes=(-2, -1))
     return (spectrum.real**2 + spectrum.imag**2) / energy
 
 

@@ -177,7 +177,7 @@ def video_files(catalogues: Sequence[Catalogue]) -> list[tuple[str, VideoFile, C
     return [
         (
             f"{catalogue.name}/{row['path']}",
-            VideoFile(root=catalogue.root, files=files, kind=row["kind"], digest=str(row["digest"])),  # type: ignore[arg-type]
+            VideoFile(root=catalogue.root, files=files, kind=row["kind"], digest=str(row["digest"])),
             catalogue.content,
         )
         for catalogue in catalogues

@@ -217,9 +217,7 @@ def _samples(
     samples = {}
     for label, name in LABEL_NAMES.items():
         ids = list(videos.loc[videos["label"] == label, "video_id"])
-        places = (
-            np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)) if ids else []
-        )
+        places = np.unique(np.linspace(0, max(len(ids) - 1, 0), min(count, len(ids))).round().astype(int))
         paths = [chosen_frames(frames, ids[place], 3)["path"] for place in places]
         samples[name] = [_small(read_image(workspace.root / own.iloc[len(own) // 2])) for own in paths]
     return samples

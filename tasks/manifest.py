@@ -33,7 +33,9 @@ def manifest(
             video |= {name: record[name] for name in EXTRACTED_FIELDS}
             if record["status"] != Status.OK:
                 video["status"] = record["status"]
-            video["reason"] = "; ".join(filter(None, [video["reason"], record["reason"]])) or None
+            video["reason"] = (
+                "; ".join(str(part) for part in (video["reason"], record["reason"]) if part) or None
+            )
             frames += [
                 frame | {"video_id": video_id, "path": f"{artifact.path}/{frame['path']}"}
                 for frame in record["frames"]

@@ -138,7 +138,8 @@ def _counts(videos: pd.DataFrame) -> list[dict[str, Any]]:
 def _skipped(videos: pd.DataFrame) -> list[dict[str, str]]:
     rows = videos[videos["status"] != Status.OK]
     return [
-        {"video": row.video_id, "status": row.status, "reason": row.reason or ""} for row in rows.itertuples()
+        {"video": str(row.video_id), "status": str(row.status), "reason": str(row.reason or "")}
+        for row in rows.itertuples()
     ]
 
 

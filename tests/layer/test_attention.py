@@ -157,7 +157,8 @@ def test_a_new_layer_can_leave_the_identity():
     assert all(np.abs(gradient).max() > 0 for gradient in gradients)
 
 
-def test_the_gradient_is_the_slope(seed=3):
+def test_the_gradient_is_the_slope():
+    seed = 3
     x = maps((1, 5, 6, 3), seed)
     layer = awake(x.shape, seed)
     direction = maps(x.shape, seed + 1)
