@@ -14,6 +14,11 @@ from fourier_model.attention import (
     spectral_shape,
 )
 
+# Keras calls np.array on TensorFlow's variables, whose __array__ knows no `copy`.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
+
 SIZES = [(1, 1), (1, 7), (2, 2), (5, 5), (8, 6), (9, 12), (13, 13)]
 
 

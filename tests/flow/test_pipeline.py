@@ -1,0 +1,95 @@
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows.config import Settings
+from flows.explore import explore
+from flows.pipeline import pipeline, plan
+from flows.prepare import prepare
+from flows.summary import explore_summary, pipeline_summary, prepare_summary
+from flows.walk import actions
+from storage.layouts.base import DataSetError
+from storage.workspace import Workspace
+from tasks.sample import SampleSettings, write_sample
+
+STAGES = [
+    "download",
+    "extract",
+    "manifest",
+    "split",
+    "explore",
+    "train",
+    "calibrate",
+    "evaluate",
+    "bundle",
+    "report",
+]
+
+
+def changed(settings: Settings, **values: object) -> Settings:
+    return Settings.model_validate(settings.model_dump() | values)
+
+
+def test_the_pipeline_runs_once_and_then_only_what_a_change_asks_for(tmp_path, tiny_settings):
+    summary = pipeline_summary(tmp_path, pipeline(tiny_settings, str(tmp_path)))
+    assert summary["stages"] == dict.fromkeys(STAGES, "ran")
+    assert summary["skipped"] == 0
+    assert 0 <= summary["metrics"]["video"]["auc"] <= 1
+    assert {"model.keras", "model.json", "model_card.md", "model_architecture.png"} <= {
+        path.name for path in Path(summary["model"]).iterdir()
+    }
+    page = Path(summary["report"]).read_text("utf-8")
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    for link in re.findall(r'href="([^"]+)"', page):
+        assert (Path(summary["report"]).parent / link).is_file()
+
+    again = pipeline_summary(tmp_path, pipeline(tiny_settings, str(tmp_path)))
+    assert again["stages"] == dict.fromkeys(STAGES, "cached")
+
+    other = changed(tiny_settings, train=tiny_settings.train.model_dump() | {"learning_rate": 0.002})
+    planned = actions(plan(other, Workspace(tmp_path)))
+    expected = dict.fromkeys(STAGES, "cached") | dict.fromkeys(
+        ["train", "calibrate", "evaluate", "bundle", "report"], "run"
+    )
+    assert planned == expected
+    retrained = pipeline_summary(tmp_path, pipeline(other, str(tmp_path)))["stages"]
+    assert [name for name, did in retrained.items() if did == "ran"] == [
+        "train",
+        "calibrate",
+        "evaluate",
+        "bundle",
+        "report",
+    ]
+
+
+def test_one_changed_video_is_extracted_alone(tmp_path, tiny_settings):
+    videos = tmp_path / "videos"
+    write_sample(videos, SampleSettings(sources=3, frames=8, size=64), seed=1)
+    settings = changed(tiny_settings, datasets=[{"uri": str(videos)}])
+    prepare(settings, str(tmp_path / "workspace"))
+    (videos / "real" / "source000.mp4").write_bytes((videos / "real" / "source001.mp4").read_bytes()[:-1])
+    summary = prepare_summary(tmp_path, prepare(settings, str(tmp_path / "workspace")))
+    assert summary["stages"] == {"download": "ran", "extract": "partial", "manifest": "ran", "split": "ran"}
+
+
+def test_broken_videos_keep_their_rows_and_one_class_is_explored(tmp_path, tiny_settings):
+    videos = tmp_path / "videos"
+    write_sample(videos, SampleSettings(sources=3, frames=8, size=64), seed=1)
+    for path in (videos / "fake").iterdir():
+        path.unlink()
+    (videos / "real" / "text.mp4").write_text("this is no video")
+    (videos / "real" / "empty.mp4").touch()
+    settings = changed(tiny_settings, datasets=[{"uri": str(videos)}])
+    summary = explore_summary(tmp_path / "w", explore(settings, str(tmp_path / "w")))
+    rows = pd.read_parquet(summary["manifest"]).set_index("path")
+    assert summary["skipped"] == 2
+    assert rows.loc["real/text.mp4", "status"] == rows.loc["real/empty.mp4", "status"] == "unreadable"
+    assert rows.loc["real/text.mp4", "reason"]
+    assert "real/text.mp4" in Path(summary["report"]).read_text("utf-8")
+    assert json.loads(json.dumps(summary))
+
+    with pytest.raises(DataSetError, match="no readable fake video"):
+        pipeline(settings, str(tmp_path / "w"))

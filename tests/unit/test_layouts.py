@@ -1,0 +1,164 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.layouts import read_layout
+from storage.layouts.base import DataSetError, stem_group
+
+
+def tree(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def labels(listing):
+    return {video.path: video.label for video in listing.videos}
+
+
+def test_only_folders_below_the_root_name_the_class_so_that_a_download_called_deepfake_is_not_all_fake(
+    tmp_path,
+):
+    root = tree(tmp_path / "deepfake", "Real/1.mp4", "FAKE/FaceSwap/2.mov")
+    listing = read_layout(root)
+    assert labels(listing) == {"Real/1.mp4": 0, "FAKE/FaceSwap/2.mov": 1}
+    assert [video.method for video in listing.videos if video.label == 1] == ["FaceSwap"]
+
+
+def test_a_pair_of_a_real_and_its_fake_is_one_group(tmp_path):
+    listing = read_layout(
+        tree(tmp_path, "real/012.mp4", "fake/012_fake.mp4", "fake/fake-012.mp4", "real/013.mp4")
+    )
+    assert sorted({video.group for video in listing.videos}) == ["012", "013"]
+
+
+@pytest.mark.parametrize(
+    ("name", "group"), [("a/X_1.mp4", "x_1"), ("fake.mp4", "fake"), ("real_a.b.mp4", "a_b")]
+)
+def test_the_group_of_a_name(name, group):
+    assert stem_group(name) == group
+
+
+def test_a_path_of_both_classes_is_undecidable_and_says_what_was_seen(tmp_path):
+    listing = read_layout(tree(tmp_path, "real/fake/1.mp4", "real/2.mp4"))
+    odd = next(video for video in listing.videos if video.path == "real/fake/1.mp4")
+    assert odd.label is None
+    assert "real, fake" in str(odd.reason)
+
+
+def test_a_folder_of_images_is_a_video_in_natural_order(tmp_path):
+    listing = read_layout(tree(tmp_path, "real/clip/f10.png", "real/clip/f2.png", "fake/other/f1.png"))
+    clip = next(video for video in listing.videos if video.label == 0)
+    assert clip.files == ("real/clip/f2.png", "real/clip/f10.png")
+    assert "each folder is a video" in listing.why
+
+
+def test_images_named_video_and_frame_group_by_their_prefix(tmp_path):
+    listing = read_layout(
+        tree(tmp_path, "Real/7_1.jpg", "Real/7_2.jpg", "Real/8_1.jpg", "Fake/9_1.jpg", "Fake/9_3.jpg")
+    )
+    assert {video.path: len(video.files) for video in listing.videos} == {
+        "Fake/9": 2,
+        "Real/7": 2,
+        "Real/8": 1,
+    }
+    alone = read_layout(tmp_path, grouping="image")
+    assert len(alone.videos) == 5
+    assert "dataset.grouping=image" in alone.why
+
+
+def test_numbered_images_named_after_their_class_stand_alone(tmp_path):
+    listing = read_layout(
+        tree(tmp_path, "Real/real_1.jpg", "Real/real_2.jpg", "Fake/fake_1.jpg", "Fake/fake_2.jpg")
+    )
+    assert len(listing.videos) == 4
+    assert "each image stands alone" in listing.why
+
+
+def test_a_table_labels_groups_and_splits(tmp_path):
+    tree(tmp_path, "a/1.mp4", "a/2.MP4")
+    (tmp_path / "videos.csv").write_text(
+        "\ufefffile,label,group,split,\na\\1.mp4,REAL,g,val,\na/2.mp4,1,g,test,\n", "utf-8"
+    )
+    listing = read_layout(tmp_path)
+    assert labels(listing) == {"a/1.mp4": 0, "a/2.MP4": 1}
+    assert {video.group for video in listing.videos} == {"g"}
+    assert [video.official_split for video in listing.videos] == ["validation", "test"]
+
+
+def test_a_table_keeps_rows_of_missing_files_and_of_labels_that_say_nothing(tmp_path):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "videos.csv").write_text(
+        "path,label\n1.mp4,real\n2.mp4,maybe\ngone.mp4,fake\n../out.mp4,fake\n1.mp4,fake\n"
+    )
+    rows = {video.path: video for video in read_layout(tmp_path).videos}
+    assert rows["1.mp4"].label is None
+    assert "twice" in str(rows["1.mp4"].reason)
+    assert "'maybe'" in str(rows["2.mp4"].reason)
+    assert rows["gone.mp4"].missing
+    assert rows["../out.mp4"].missing
+    assert "leaves the folder" in str(rows["../out.mp4"].reason)
+
+
+def test_a_table_of_missing_files_only_is_an_error_that_names_one(tmp_path):
+    (tmp_path / "videos.csv").write_text("path,label\ngone.mp4,real\n")
+    with pytest.raises(
+        DataSetError, match=r"videos\.csv names 1 files and none of them is there, first gone\.mp4"
+    ):
+        read_layout(tmp_path)
+
+
+def test_two_tables_that_fit_are_both_named(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("path,label\nx.mp4,real\n")
+    with pytest.raises(DataSetError, match=r"a\.csv or .*b\.csv"):
+        read_layout(tmp_path)
+
+
+def test_a_link_that_leaves_the_root_is_refused_with_a_reason(tmp_path):
+    tree(tmp_path, "outside.mp4", "data/real/1.mp4")
+    (tmp_path / "data" / "real" / "2.mp4").symlink_to(tmp_path / "outside.mp4")
+    rows = {video.path: video for video in read_layout(tmp_path / "data").videos}
+    assert rows["real/2.mp4"].missing
+    assert "link" in str(rows["real/2.mp4"].reason)
+
+
+def test_a_label_of_the_configuration_overrules_everything(tmp_path):
+    listing = read_layout(tree(tmp_path, "real/1.mp4", "2.mp4"), label="fake")
+    assert set(labels(listing).values()) == {1}
+    assert {video.label_source for video in listing.videos} == {"configuration"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "is empty"),
+        (("notes.txt",), "no video and no image: found 1 .txt"),
+        (("a.mp4",), "no video of .* has a label"),
+    ],
+)
+def test_nothing_to_read_is_an_error_with_the_way_out(tmp_path, names, message):
+    with pytest.raises(DataSetError, match=message):
+        read_layout(tree(tmp_path, *names))
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(DataSetError, match="nowhere does not exist"):
+        read_layout(tmp_path / "nowhere")
+
+
+@pytest.mark.reference
+@pytest.mark.skipif(
+    "FOURIER_DEEPFAKE_REFERENCE" not in os.environ,
+    reason="FOURIER_DEEPFAKE_REFERENCE does not name the reference data",
+)
+def test_the_reference_data_sets_are_read_as_they_are_meant():
+    root = Path(os.environ["FOURIER_DEEPFAKE_REFERENCE"])
+    mesonet = read_layout(root / "data" / "mesonet_validation").videos
+    assert (len(mesonet), sum(len(video.files) for video in mesonet)) == (130, 7104)
+    assert sum(video.label == 0 for video in mesonet) == 69
+    assert len(read_layout(root / "data" / "open_faces").videos) == 6500
+    assert len(read_layout(root / "clips").videos) == 18
