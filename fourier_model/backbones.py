@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import urllib.request
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,8 +175,10 @@ def _numbered_names(model: Any) -> dict[str, str]:
 
 def _load(model: Any, weights: Path) -> None:
     try:
-        model.load_weights(weights)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that it found no weights for
+            model.load_weights(weights)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).strip().partition("\n")[0]
         message = (
             f"backbone.weights={weights} does not hold the weights of InceptionV3 without its top "

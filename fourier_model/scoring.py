@@ -44,7 +44,8 @@ def frame_scorer(model: keras.Model, size: int) -> Scorer:
 
 def read_frame(path: tf.Tensor) -> tf.Tensor:
     """Decode a JPEG or PNG: RGB in 0 to 255, float32, shape (height, width, 3). Works in graphs."""
-    image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    # decode_jpeg reads PNG too; its default transform is the fast one, a few levels off what other decoders give.
+    image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
     return tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
 
 
