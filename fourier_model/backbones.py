@@ -176,7 +176,9 @@ def _numbered_names(model: Any) -> dict[str, str]:
 def _load(model: Any, weights: Path) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that it found no weights for
+            warnings.simplefilter(
+                "error", UserWarning
+            )  # Keras only warns of layers that it found no weights for
             model.load_weights(weights)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).strip().partition("\n")[0]

@@ -13,13 +13,22 @@ from fourier_model.detector import build_detector, load_detector
 from fourier_model.metrics import SingleClassError
 from fourier_model.scoring import score_frames
 from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
-from fourier_model.training import Frames, TrainingError, class_weights, judge_videos, train_detector, training_precision
+from fourier_model.training import (
+    Frames,
+    TrainingError,
+    class_weights,
+    judge_videos,
+    train_detector,
+    training_precision,
+)
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
 from storage.workspace import Workspace
 from tasks.stage import Artifact
 from tasks.train import TrainingDataError, backbone_weights_digest, train
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
 
 SIZE = 32
 COMPACT = BackboneSettings(name="compact", weights="none")
@@ -108,8 +117,12 @@ def test_labels_that_mean_nothing_are_not_learnt(data, tmp_path):
     for frames in data:
         videos = sorted(set(frames.video_ids))
         drawn = dict(zip(videos, rng.permutation(len(videos)) % 2, strict=True))
-        means_nothing.append(Frames(frames.paths, np.array([drawn[name] for name in frames.video_ids]), frames.video_ids))
-    result = train_detector(MODEL, COMPACT, SIZE, QUICK.model_copy(update={"fine_tune_epochs": 0}), 0, *means_nothing)
+        means_nothing.append(
+            Frames(frames.paths, np.array([drawn[name] for name in frames.video_ids]), frames.video_ids)
+        )
+    result = train_detector(
+        MODEL, COMPACT, SIZE, QUICK.model_copy(update={"fine_tune_epochs": 0}), 0, *means_nothing
+    )
     held_out = write_frames(tmp_path, 20, 3)
     labels = rng.permutation(20) % 2
     drawn = Frames(held_out.paths, np.repeat(labels, 2), held_out.video_ids)
@@ -124,7 +137,9 @@ def test_frames_beyond_the_memory_are_read_again_and_train_alike(data):
 
 
 def test_a_phase_ends_when_patience_does(data):
-    settings = QUICK.model_copy(update={"epochs": 30, "patience": 1, "learning_rate": 0.1, "fine_tune_epochs": 0})
+    settings = QUICK.model_copy(
+        update={"epochs": 30, "patience": 1, "learning_rate": 0.1, "fine_tune_epochs": 0}
+    )
     history = train_detector(MODEL, COMPACT, SIZE, settings, 0, *data).history
     losses = history["val_loss"].to_numpy()
     assert len(losses) < 30
@@ -146,7 +161,9 @@ def test_a_frozen_backbone_trains_its_head_on_cached_views_then_fine_tunes_the_e
     def moved(name):
         return [
             not np.array_equal(*pair)
-            for pair in zip(before.get_layer(name).get_weights(), result.model.get_layer(name).get_weights(), strict=True)
+            for pair in zip(
+                before.get_layer(name).get_weights(), result.model.get_layer(name).get_weights(), strict=True
+            )
         ]
 
     assert not any(moved("conv2d") + moved("fourier_attention") + moved("batch_normalization_93"))
@@ -159,7 +176,9 @@ def test_a_loss_that_explodes_is_an_error_that_names_the_setting(data):
     broken = Frames(data[0].paths, data[0].labels, data[0].video_ids)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "class_weights", lambda *_: np.array([np.nan, np.nan], np.float32))
-        with pytest.raises(TrainingError, match=r"epoch 1 of phase scratch: set a lower train\.learning_rate"):
+        with pytest.raises(
+            TrainingError, match=r"epoch 1 of phase scratch: set a lower train\.learning_rate"
+        ):
             train_detector(MODEL, COMPACT, SIZE, settings, 0, broken, data[1])
 
 
@@ -246,7 +265,9 @@ def write(root, videos, frames):
 def run_stage(workspace, output, settings=QUICK):
     output.mkdir()
     artifact = Artifact(stage="split", path="split", files={}, inputs={})
-    return train(output, workspace, artifact, MODEL, COMPACT, backbone_weights_digest(COMPACT), SIZE, settings, 0)
+    return train(
+        output, workspace, artifact, MODEL, COMPACT, backbone_weights_digest(COMPACT), SIZE, settings, 0
+    )
 
 
 def test_the_stage_leaves_the_same_files_every_time(split, tmp_path):
@@ -267,7 +288,9 @@ def test_a_missing_class_ends_the_stage_before_any_work(split, tmp_path):
     for part in ("train", "validation"):
         fakeless = [row for row in videos if (row["split"], row["label"]) != (part, 1)]
         write(tmp_path, fakeless, frames)
-        with pytest.raises(TrainingDataError, match=f"in the {part} split, got .* real, 0 fake: add .* fake videos"):
+        with pytest.raises(
+            TrainingDataError, match=f"in the {part} split, got .* real, 0 fake: add .* fake videos"
+        ):
             run_stage(workspace, tmp_path / f"output_{part}")
         assert not list((tmp_path / f"output_{part}").iterdir())
 
