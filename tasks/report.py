@@ -145,9 +145,8 @@ def _skipped(videos: pd.DataFrame) -> list[dict[str, str]]:
 
 def _mistakes(workspace: Workspace, judged: pd.DataFrame, frames: pd.DataFrame) -> list[dict[str, Any]]:
     """The most confident mistakes, worst first, each with a frame."""
-    truth = judged["label"].map(LABEL_NAMES)
-    wrong = judged[truth != judged["verdict"]].assign(truth=truth)
-    wrong = wrong.reindex(wrong["logit"].abs().sort_values(ascending=False).index)[:WORST]
+    judged = judged.assign(truth=judged["label"].map(LABEL_NAMES), confidence=judged["logit"].abs())
+    wrong = judged[judged["truth"] != judged["verdict"]].sort_values("confidence", ascending=False)[:WORST]
     return [
         {
             "video": row.video_id,
