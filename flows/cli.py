@@ -27,6 +27,7 @@ app = typer.Typer(
     help="From a data set of videos to a judged deepfake detector.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its markup takes [/versions/N] for a tag
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -112,10 +112,10 @@ class Plan:
     def _look(self, stage: Stage, inputs: Mapping[str, Any]) -> Artifact:
         name = STAGE_OF.get(stage.name, stage.name)
         if any(getattr(value, "pending", False) for value in inputs.values()):
-            earlier = next(
-                step.stage for step in reversed(self.steps) if not step.cached and step.stage != name
-            )
-            self.steps.append(Step(name, False, f"{earlier} runs before it"))
+            others = (step.stage for step in reversed(self.steps) if not step.cached and step.stage != name)
+            earlier = next(others, None)
+            why = f"{earlier} runs before it" if earlier else "its data set is not there yet"
+            self.steps.append(Step(name, False, why))
             return PENDING
         found = stage.lookup(self.workspace, inputs)
         self.steps.append(Step(name, found.artifact is not None, found.why))

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+import pytest
+
+from flows.cli import app
+
+
+def call(*arguments):
+    code = "import sys; from flows.cli import main; sys.argv[0] = 'fourier-deepfake'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "prepare", "explore", "train", "sample"])
+def test_each_command_explains_itself_with_an_example(command):
+    done = call(command, "--help")
+    assert done.returncode == 0
+    assert f"fourier-deepfake {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "nowhere"], "nowhere does not exist"),
+        (["plan", "--set", "train.epoch=3"], "did you mean train.epochs?"),
+        (["plan", "kaggle:nonsense"], "kaggle:owner/slug"),
+        (["run", "-w", "/dev/null/workspace"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_message_without_a_traceback_and_exit_code_2(arguments, message, tmp_path):
+    done = call(*arguments, *([] if "-w" in arguments else ["-w", str(tmp_path)]))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_plan_of_nothing_made_runs_every_stage_and_makes_nothing(tmp_path):
+    done = call("plan", "--json", "-w", str(tmp_path / "workspace"))
+    assert done.stdout.startswith('[{"stage": "download", "action": "run"')
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_every_command_is_registered():
+    assert {command.name or command.callback.__name__ for command in app.registered_commands} == {
+        "run", "plan", "prepare", "explore", "train", "sample",
+    }  # fmt: skip
