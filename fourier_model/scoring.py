@@ -36,7 +36,7 @@ def frame_scorer(model: keras.Model, size: int) -> Scorer:
     resize = resizing(size)
 
     def score(paths: Sequence[Path]) -> np.ndarray:
-        logits = [forward(resize(_read(path)[None])).numpy()[0, 0] for path in paths]
+        logits = [forward(resize(load_frame(path)[None])).numpy()[0, 0] for path in paths]
         return np.array(logits, np.float32)
 
     return score
@@ -49,9 +49,11 @@ def read_frame(path: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
 
 
-def _read(path: Path) -> tf.Tensor:
+def load_frame(path: Path) -> tf.Tensor:
+    """`read_frame` of a file. Raises FrameError where it is missing or no image."""
     try:
         return read_frame(str(path))
     except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-        message = f"{path} cannot be read as a frame: expected a JPEG or PNG image ({str(error.message).partition(' [Op')[0]})"
+        reason = str(error.message).partition(" [Op")[0].rpartition("}} ")[2]
+        message = f"{path} cannot be read as a frame: expected a JPEG or PNG image ({reason})"
         raise FrameError(message) from error

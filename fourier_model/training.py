@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from fourier_model.augmentation import augment
 from fourier_model.detector import POOL, RESIZE, attention_place, build_detector, resizing
 from fourier_model.metrics import require_both_classes
-from fourier_model.scoring import read_frame
+from fourier_model.scoring import load_frame, read_frame
 from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def train_detector(
     without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
     loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
     Raises ValueError for a class without a frame or an unknown `fine_tune_from`, BackboneWeightsError where weights cannot
-    be had, TrainingError where a frame cannot be read or the loss is no longer finite.
+    be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite.
     """
     require_both_classes(train.labels, "training")
     require_both_classes(validation.labels, "validation")
@@ -101,17 +101,18 @@ def train_detector(
     logger.info(
         "training in %s on %d frames, %d for validation", precision, len(train.paths), len(validation.paths)
     )
-    trainer = _Trainer(detector, settings, seed, train, validation, progress)
     try:
+        trainer = _Trainer(detector, settings, seed, train, validation, progress)
         if backbone.pretrained:
             trainer.train_head()
         else:
             trainer.train_whole()
         if settings.fine_tune_epochs:
             trainer.fine_tune(last_frozen)
-    except tf.errors.InvalidArgumentError as error:
-        message = f"a stored frame cannot be read: {error.message}"
-        raise TrainingError(message) from error
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+        for path in (*train.paths, *validation.paths):
+            load_frame(path)  # names the one that cannot be read
+        raise
     best = trainer.best
     detector = build_detector(model, backbone.model_copy(update={"weights": "none"}), size, seed)
     detector.set_weights(best.weights)
@@ -185,10 +186,12 @@ class _Trainer:
 
     def train_head(self) -> None:
         """Train the layers behind the pooled features of a frozen backbone."""
-        features = _forward(keras.Model(self.detector.input, self.detector.get_layer(POOL).output))
+        extractor = keras.Model(self.detector.input, self.detector.get_layer(POOL).output)
         count, views = len(self.train.paths), self.settings.views
-        training = _predict(features, _examples(self.moved, count, views, self._draw_seed()))
-        held_out = _predict(features, _examples(self.plain, len(self.validation.paths)))
+        moved = _examples(self.moved, count, views, self._draw_seed())
+        plain = _examples(self.plain, len(self.validation.paths))
+        features = _forward(extractor, moved)
+        training, held_out = _predict(features, moved), _predict(features, plain)
         head = keras.Model(self.detector.get_layer(POOL).output, self.detector.output)
         self._fit("head", head, _rows(training), _rows(held_out), views)
 
@@ -207,11 +210,9 @@ class _Trainer:
         count = views * len(self.train.paths)
         steps = math.ceil(count / settings.batch_size)
         schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * steps)
-        part.compile(
-            keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay),
-            keras.losses.BinaryCrossentropy(from_logits=True),
-            jit_compile=False,
-        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+        optimizer.build(part.trainable_variables)  # else Keras traces the step twice
+        part.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         examples = _shuffled(
             lookup,
             np.tile(self.train.labels, views),
@@ -221,7 +222,7 @@ class _Trainer:
             self._draw_seed(),
         )
         validation = _examples(held_out, len(self.validation.paths))
-        watch = _Watch(self, phase, epochs, _forward(part), validation)
+        watch = _Watch(self, phase, epochs, _forward(part, validation), validation)
         part.fit(examples, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
         trained = sum(math.prod(weight.shape) for weight in part.trainable_weights)
         self.phases.append(Phase(phase, watch.ran, trained))
@@ -364,9 +365,11 @@ def _shuffled(
     return tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(2)
 
 
-def _forward(model: keras.Model) -> Forward:
-    """The model's inference as one traced graph."""
-    return tf.function(lambda batch: model(batch, training=False), reduce_retracing=True, jit_compile=False)
+def _forward(model: keras.Model, batches: tf.data.Dataset) -> Forward:
+    """The model's inference on such batches as one traced graph."""
+    return tf.function(
+        lambda batch: model(batch, training=False), input_signature=[batches.element_spec], jit_compile=False
+    )
 
 
 def _predict(forward: Forward, batches: tf.data.Dataset) -> np.ndarray:
