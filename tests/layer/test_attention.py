@@ -176,7 +176,7 @@ def test_the_gradient_is_the_slope():
         tape.watch(tensor)
         value = tf.reduce_sum(layer(tensor) ** 2)
     slope = float(tf.reduce_sum(tape.gradient(value, tensor) * direction))
-    assert slope == pytest.approx((loss(1e-2) - loss(-1e-2)) / 2e-2, rel=2e-2)
+    assert slope == pytest.approx((loss(1e-3) - loss(-1e-3)) / 2e-3, rel=2e-2)
 
 
 def test_unknown_sizes_give_what_known_sizes_give():
