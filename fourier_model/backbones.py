@@ -8,7 +8,6 @@ import tempfile
 import urllib.request
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ IMAGENET_URL = (
 IMAGENET_MD5 = "bcbd6486424b2319ff4ef7d526e38f63"
 DOWNLOAD_TIMEOUT = 60.0  # seconds without a byte
 SMALLEST_SIZE = {"inception_v3": 75, "compact": 16}
+ATTENTION_PLACES = {"inception_v3": "mixed7", "compact": "stage2"}
+"""The layer that FourierAttention follows: convolutions stand behind it, and its maps hold enough frequencies."""
 COMPACT_WIDTHS = (24, 48, 96)
 RESIDUAL_GAIN = 1 / 8  # the residual of a natural image is a few levels of 255
 
@@ -33,24 +34,14 @@ class BackboneWeightsError(ValueError):
     """Weights cannot be had, or do not fit; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A backbone in the graph that it was built into."""
-
-    features: Any
-    """Symbolic map of features, shape (batch, height, width, channels)."""
-    attention_place: str
-    """Name of the layer that FourierAttention follows: there are convolutions behind it, and enough frequencies in it."""
-
-
 def build_backbone(
     settings: BackboneSettings, image: Any, insert: Callable[[Any], Any], weights: Path | None = None
-) -> Backbone:
+) -> Any:
     """Continue the graph from `image`, RGB in 0 to 255 of known size, through preprocessing and backbone.
 
     `insert` is called once, with the maps at the place of the attention, and returns what goes on. `weights` is the
     file of InceptionV3's weights, from `backbone_weights`. All layers stand in the one graph, under the same names
-    every time.
+    every time. Returns the symbolic maps of features, shape (batch, height, width, channels).
     Raises BackboneWeightsError where the weights do not fit.
     """
     if settings.name == "compact":
@@ -129,9 +120,8 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None) -> Backbone:
+def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None) -> Any:
     """InceptionV3 without its top, [-1, 1] inside; Szegedy et al. 2016, "Rethinking the Inception architecture"."""
-    place = "mixed7"
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing", dtype="float32")(image)
     source = keras.applications.InceptionV3(
         include_top=False, weights=None, input_shape=tuple(image.shape[1:])
@@ -147,7 +137,7 @@ def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
-        reached[layer.name] = insert(outputs) if layer.name == place else outputs
+        reached[layer.name] = insert(outputs) if layer.name == ATTENTION_PLACES["inception_v3"] else outputs
         return reached[layer.name]
 
     # The clone is used for its layers alone: its own tensors begin at `scaled`, those in `reached` at the image.
@@ -155,7 +145,7 @@ def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None
     for layer in source.layers:
         if layer.weights:
             target.get_layer(names[layer.name]).set_weights(layer.get_weights())
-    return Backbone(reached[source.layers[-1].name], place)
+    return reached[source.layers[-1].name]
 
 
 def _numbered_names(model: Any) -> dict[str, str]:
@@ -189,25 +179,24 @@ def _load(model: Any, weights: Path) -> None:
         raise BackboneWeightsError(message) from error
 
 
-def _compact(image: Any, insert: Callable[[Any], Any]) -> Backbone:
-    """A small network for traces of synthesis: sees the high-pass residual alone, and pools late.
+def _compact(image: Any, insert: Callable[[Any], Any]) -> Any:
+    """A small network for traces of synthesis, which sees the high-pass residual alone.
 
-    The residual is the image less its 3 x 3 mean. Three stages of two 3 x 3 convolutions each; every stage but the first
-    ends at half its resolution.
+    The residual is the image less its 3 x 3 mean. Each of three stages is two 3 x 3 convolutions, the first of which halves the
+    resolution: nothing is pooled before convolutions have read every pixel.
     """
     smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", name="smooth", dtype="float32")(
         image
     )
     x = keras.layers.Subtract(name="residual", dtype="float32")([image, smooth])
     x = keras.layers.Rescaling(RESIDUAL_GAIN, name="preprocessing", dtype="float32")(x)
-    place = f"stage{len(COMPACT_WIDTHS) - 1}"
     for number, width in enumerate(COMPACT_WIDTHS, start=1):
         name = f"stage{number}"
         x = _convolution(x, width, f"{name}_conv1", strides=2)
         x = _convolution(x, width, f"{name}_conv2", activation_name=name)
-        if name == place:
+        if name == ATTENTION_PLACES["compact"]:
             x = insert(x)
-    return Backbone(x, place)
+    return x
 
 
 def _convolution(x: Any, width: int, name: str, strides: int = 1, activation_name: str | None = None) -> Any:

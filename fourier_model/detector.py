@@ -56,7 +56,7 @@ def _assemble(
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     # Resizing alone would put all layers behind it into training mode where a caller leaves `training` out.
     resized = resizing(size)(image, training=False)
-    x = build_backbone(backbone, resized, attend, weights).features
+    x = build_backbone(backbone, resized, attend, weights)
     x = keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")(x)
     x = keras.layers.Dropout(model.dropout, name="dropout1")(x)
     x = keras.layers.Dense(model.dense_units, activation="relu", name="dense")(x)
@@ -70,11 +70,6 @@ def resizing(size: int) -> keras.layers.Layer:
     return keras.layers.Resizing(
         size, size, interpolation="bilinear", antialias=True, name=RESIZE, dtype="float32"
     )
-
-
-def attention_place(backbone: BackboneSettings) -> str:
-    """Name of the layer that FourierAttention follows."""
-    return {"inception_v3": "mixed7", "compact": "stage2"}[backbone.name]
 
 
 def save_detector(model: keras.Model, path: Path) -> None:

@@ -15,7 +15,8 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from fourier_model.augmentation import augment
-from fourier_model.detector import POOL, RESIZE, attention_place, build_detector, resizing
+from fourier_model.backbones import ATTENTION_PLACES
+from fourier_model.detector import POOL, RESIZE, build_detector, resizing
 from fourier_model.metrics import require_both_classes
 from fourier_model.scoring import load_frame, read_frame
 from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
@@ -97,7 +98,7 @@ def train_detector(
     require_both_classes(validation.labels, "validation")
     precision = training_precision(settings.precision)
     detector = build_detector(model, backbone, size, seed, precision)
-    last_frozen = _layer_index(detector, settings.fine_tune_from or attention_place(backbone))
+    last_frozen = _layer_index(detector, settings.fine_tune_from or ATTENTION_PLACES[backbone.name])
     logger.info(
         "training in %s on %d frames, %d for validation", precision, len(train.paths), len(validation.paths)
     )

@@ -28,6 +28,7 @@ def maps(shape, seed=0):
 
 def awake(shape, seed=0, **arguments):
     """A layer whose gains have left one."""
+    keras.utils.set_random_seed(seed)
     layer = FourierAttention(**arguments)
     layer.build(shape)
     rng = np.random.default_rng(seed)
@@ -185,8 +186,8 @@ def test_unknown_sizes_give_what_known_sizes_give():
     unknown = awake((None, None, None, 5))
     unknown.set_weights(known.get_weights())
     dynamic = tf.function(unknown, input_signature=[tf.TensorSpec((None, None, None, 5))])
-    np.testing.assert_allclose(dynamic(x), known(x), atol=1e-6)
-    np.testing.assert_allclose(known(x[:, :7]), unknown(x[:, :7]), atol=1e-6)
+    np.testing.assert_allclose(dynamic(x), known(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(known(x[:, :7]), unknown(x[:, :7]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

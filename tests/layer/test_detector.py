@@ -12,9 +12,8 @@ import tensorflow as tf
 from fourier_model import backbones
 from fourier_model.architecture import blocks, draw_architecture
 from fourier_model.attention import FourierAttention
-from fourier_model.backbones import BackboneWeightsError, backbone_weights
+from fourier_model.backbones import ATTENTION_PLACES, BackboneWeightsError, backbone_weights
 from fourier_model.detector import (
-    attention_place,
     build_detector,
     flops,
     load_detector,
@@ -61,7 +60,7 @@ def test_a_detector_is_one_flat_graph_with_one_float32_logit(name, request):
 def test_convolutions_stand_behind_the_attention(name, settings, request):
     names = [layer.name for layer in request.getfixturevalue(name).layers]
     behind = names[names.index("fourier_attention") + 1 :]
-    assert names.index(attention_place(settings)) < names.index("fourier_attention")
+    assert names.index(ATTENTION_PLACES[settings.name]) < names.index("fourier_attention")
     assert any("conv" in layer for layer in behind)
 
 
