@@ -1,9 +1,11 @@
 """From the name of a data set to the catalogue of its videos: fetched where need be, listed, fingerprinted."""
 
+import contextlib
 import json
 import logging
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 KAGGLE_HANDLE = re.compile(r"^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+(/versions/[1-9]\d*)?$")
 READERS = 8
-SILENCE = 60  # seconds without a byte after which Kaggle is given up
 
 CATALOGUE_SCHEMA = pa.schema(
     [
@@ -128,8 +129,13 @@ def download(output: Path, workspace: Workspace, handle: str) -> dict[str, JsonV
 
 
 def fetched_root(fetched: Artifact, workspace: Workspace) -> Path:
-    """Where `download` put a data set."""
-    return Path(json.loads((fetched.folder(workspace) / "source.json").read_text("utf-8"))["root"])
+    """Where `download` put a data set. Raises DownloadError where it is gone from there."""
+    source = fetched.folder(workspace) / "source.json"
+    root = Path(json.loads(source.read_text("utf-8"))["root"])
+    if not root.is_dir():
+        message = f"{root}, where kagglehub had put a data set, is gone: delete {source.parent} to download it again"
+        raise DownloadError(message)
+    return root
 
 
 def list_data_set(settings: DataSetSettings, root: Path, content: Content, grouping: Grouping) -> Catalogue:
@@ -271,7 +277,8 @@ def _kaggle_download(handle: str) -> Path:
         else f" A version that was downloaded before works offline: kaggle:{handle}/versions/N."
     )
     try:
-        return Path(kagglehub.dataset_download(handle))
+        with contextlib.redirect_stdout(sys.stderr):  # where results go, kagglehub would talk
+            return Path(kagglehub.dataset_download(handle))
     except KaggleApiHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         raise DownloadError(_explain_status(handle, status)) from error
