@@ -16,7 +16,7 @@ CLASSES = ("real", "fake")
 _PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(CLASSES, (_PALETTE[0], _PALETTE[3]), strict=True))
 GREY = "0.45"
-DOTS_PER_INCH = 110
+DOTS_PER_INCH = 130
 HIGHEST_FREQUENCY = 0.5  # cycles per pixel along an axis
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ def label_distribution(counts: pd.DataFrame) -> Figure:
 
     `counts` has the columns `split`, `label` ("real", "fake") and `videos`, a row a combination.
     """
-    figure, axes = _axes(6.4, 3.4)
+    figure, axes = _axes(5.0, 3.4)
     parts = list(dict.fromkeys(counts["split"]))
     for offset, name in enumerate(CLASSES):
         rows = counts[counts["label"] == name].groupby("split")["videos"].sum()
@@ -118,7 +118,7 @@ def radial_spectra(
     `frequencies` in cycles per pixel, shape (bins,); `means` hold mean, low and high in dB, NaN where a ring has no
     sample; `counts` the videos behind each.
     """
-    figure, axes = _axes(6.4, 3.8)
+    figure, axes = _axes(5.0, 3.4)
     frequencies = np.asarray(frequencies)
     for name in CLASSES:
         if name not in means:
@@ -133,9 +133,9 @@ def radial_spectra(
         )
     axes.axvline(HIGHEST_FREQUENCY, color=GREY, linestyle=":", linewidth=1)
     axes.set(
-        xlabel="spatial frequency (cycles / pixel; beyond the dotted line: corners)",
-        ylabel="power (dB of squared grey levels)",
-        title=f"Radial power spectrum, mean and {confidence:.0%} interval over videos",
+        xlabel="spatial frequency (cycles / pixel)",
+        ylabel="power (dB, squared grey levels)",
+        title=f"Radial power, mean and {confidence:.0%} interval",
     )
     axes.legend(frameon=False)
     return figure
@@ -218,7 +218,7 @@ def confusion(matrix: Sequence[Sequence[int]], title: str) -> Figure:
 def score_distribution(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> Figure:
     """Every video's probability by class, and the threshold; `labels` 0 or 1, `probabilities` 0 to 1, shape (videos,)."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    figure, axes = _axes(6.4, 2.6)
+    figure, axes = _axes(5.0, 2.8)
     for label, name in enumerate(CLASSES):
         chosen = np.sort(probabilities[labels == label])
         spread = ((np.arange(len(chosen)) * 0.618) % 1 - 0.5) * 0.6  # even, and the same in every run

@@ -1,20 +1,37 @@
-"""Packs the detector with everything that is needed to use it and to doubt it."""
+"""Packs what a detector needs into one folder: the model, what it is, how good it is, what it is not for."""
 
 import hashlib
 import json
 import platform
 import shutil
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
-from storage.manifest import LABEL_NAMES
+from storage.manifest import LABEL_NAMES, Split
 from storage.workspace import Workspace
+from tasks.explore import read_split, usable_videos
 from tasks.stage import Artifact, Stage
 
-PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "av")
+SAMPLE = "sample"
+PACKAGES = ("keras", "tensorflow", "numpy")
+PREPROCESSING = (
+    "RGB, 0 to 255, float32, any height and width; resized to input_size x input_size (bilinear, antialiased) and scaled "
+    "for the backbone inside the model"
+)
+NUMBERS = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "equal_error_rate": "equal error rate",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+}
+"""The numbers that are shown, in order, and what they are called."""
 
 
 def bundle(
@@ -27,83 +44,91 @@ def bundle(
     configuration: dict[str, JsonValue],
     code_version: str,
 ) -> dict[str, JsonValue]:
-    """Write the model bundle: `model.keras`, `model.json`, `model_architecture.png` and `model_card.md`.
-
-    `model.json` holds the input, the order of the classes, calibration, numbers on the test videos, the configuration,
-    digests and versions.
-    """
-    trained = training.folder(workspace)
+    """Write `model.keras`, `model.json`, `model_architecture.png` and `model_card.md`; equal inputs give equal files."""
     for name in ("model.keras", "model_architecture.png"):
-        shutil.copyfile(trained / name, output / name)
-    facts = json.loads((trained / "training.json").read_text("utf-8"))
-    calibrated = json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
-    metrics = json.loads((evaluation.folder(workspace) / "metrics.json").read_text("utf-8"))
-    with (output / "model.keras").open("rb") as file:
-        model_digest = hashlib.file_digest(file, "sha256").hexdigest()
+        shutil.copyfile(training.folder(workspace) / name, output / name)
+    calibrated = _read_json(calibration.folder(workspace) / "calibration.json")
+    metrics = _read_json(evaluation.folder(workspace) / "metrics.json")
+    trained = _read_json(training.folder(workspace) / "training.json")
+    videos, _ = read_split(workspace, split)
     record: dict[str, Any] = {
-        "version": 1,
-        "classes": [LABEL_NAMES[label] for label in sorted(LABEL_NAMES)],
-        "score": "probability of fake: sigmoid(mean of the frames' logits / temperature)",
-        "input": {
-            "size": calibrated["input_size"],
-            "pixels": "RGB, 0 to 255; resized and scaled inside the model",
-        },
-        "temperature": calibrated["temperature"],
+        "format_version": 1,
+        "input_size": calibrated["input_size"],
+        "preprocessing": PREPROCESSING,
+        "output": "one logit a frame, higher is more fake",
+        "class_order": list(LABEL_NAMES.values()),
+        "pooling": calibrated["pooling"],
+        "score": "probability of fake: sigmoid(mean of the frames' logits / temperature); fake from the threshold on",
+        "calibration": {name: calibrated[name] for name in ("temperature", "nll_before", "nll_after")},
         "threshold": calibrated["threshold"],
-        "calibration": calibrated,
-        "training": facts,
+        "threshold_rule": calibrated["rule"],
         "metrics": metrics,
+        "training": trained,
         "configuration": configuration,
-        "digests": {"model_sha256": model_digest, "manifest": split.digest},
-        "versions": {name: metadata.version(name) for name in PACKAGES}
-        | {"python": platform.python_version(), "fourier-deepfake": code_version},
+        "data": _data(videos),
+        "digests": {
+            "manifest": split.digest,
+            "model.keras": "sha256:" + hashlib.sha256((output / "model.keras").read_bytes()).hexdigest(),
+        },
+        "versions": {"fourier-deepfake": code_version, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in PACKAGES},
     }
-    (output / "model.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    (output / "model_card.md").write_text(_card(record, configuration), "utf-8")
-    return {"model_sha256": model_digest}
+    (output / "model.json").write_text(
+        json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8"
+    )
+    (output / "model_card.md").write_text(_card(record), "utf-8")
+    return {"input_size": record["input_size"], "threshold": record["threshold"]}
 
 
-def _card(record: dict[str, Any], configuration: dict[str, Any]) -> str:
-    metrics, facts = record["metrics"], record["training"]
-    datasets = ", ".join(dataset["uri"] for dataset in configuration["datasets"])
-    lines = [
-        "# Model card",
-        "",
-        f"A detector of synthetic regions in video frames: {configuration['backbone']['name']}, attention {configuration['model']['attention']}, "
-        f"{facts['parameters']:,} parameters, {facts['flops'] / 1e9:.2f} GFLOPs a frame.",
-        "",
-        f"Trained on {facts['train_videos']} videos ({facts['train_frames']} frames) of: {datasets}. "
-        f"The epoch, the temperature and the threshold were chosen on {facts['validation_videos']} other videos.",
-        "",
-        "## On the test videos",
-        "",
-        "Groups of related videos stand on one side of the split. Intervals are bootstrapped over groups.",
-        "",
-        "| level | AUC | interval | equal error rate | balanced accuracy | samples |",
-        "|---|---|---|---|---|---|",
-    ]
-    for level in ("video", "frame"):
-        judged = metrics[level]
-        auc = judged["auc"]
-        low, high = ("-" if auc[edge] is None else f"{auc[edge]:.3f}" for edge in ("low", "high"))
-        lines.append(
-            f"| {level} | {auc['value']:.3f} | {low} to {high} | {judged['equal_error_rate']['value']:.3f} | "
-            f"{judged['balanced_accuracy']['value']:.3f} | {judged['counts']['samples']} |"
-        )
-    baseline = metrics["baseline"]
-    lines += ["", baseline.get("sentence") or f"Linear baseline: {baseline['reason']}", "", "## Limits", ""]
-    if "sample" in datasets.split(", "):
-        lines.append(
-            "- Trained on the generated sample data set: it proves that the pipeline works and finds traces of up-convolution. "
-            "It says nothing about deepfakes of people."
-        )
-    lines += [
-        "- The numbers hold for videos like the test videos. Other generators, compression, and cameras are other numbers, most often lower ones.",
-        "- Sound is not looked at.",
-        "- A score is a hint for a person who looks further; it is no proof against anybody.",
-        "",
-    ]
-    return "\n".join(lines)
+def trained_on_sample_only(data: dict[str, Any]) -> bool:
+    """Whether the generated sample set is all there was."""
+    return set(data["datasets"]) == {SAMPLE}
+
+
+def _data(videos: pd.DataFrame) -> dict[str, Any]:
+    """Usable videos by split and class, and by data set."""
+    usable = usable_videos(videos)
+    usable = usable[usable["split"].notna()]
+    labels = usable["label"].map(LABEL_NAMES)
+    return {
+        "splits": {
+            part.value: {
+                name: int(((usable["split"] == part) & (labels == name)).sum())
+                for name in LABEL_NAMES.values()
+            }
+            for part in Split
+        },
+        "datasets": dict(sorted(Counter(usable["dataset"]).items())),
+        "methods": dict(sorted(Counter(usable["method"].dropna()).items())),
+    }
+
+
+def _card(record: dict[str, Any]) -> str:
+    environment = Environment(
+        loader=PackageLoader("tasks"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["estimate"] = words_of_estimate
+    return environment.get_template("model_card.md.j2").render(
+        record, numbers=NUMBERS, sample_only=trained_on_sample_only(record["data"])
+    )
+
+
+def words_of_estimate(estimate: dict[str, Any]) -> str:
+    """`0.981 (0.950 to 1.000)`, or why there is no number."""
+    if estimate["value"] is None:
+        return f"not defined: {estimate['reason']}"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f} ({estimate['reason']})"
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
 
 
 BUNDLE = Stage("bundle", version=1, function=bundle, folder="models")

@@ -267,9 +267,10 @@ def _warn_of_copies(rows: Sequence[dict[str, JsonValue]]) -> None:
 
 
 def _kaggle_download(handle: str) -> Path:
-    import kagglehub
-    import requests
-    from kagglehub.exceptions import KaggleApiHTTPError
+    with contextlib.redirect_stdout(sys.stderr):  # its log takes the stdout of its import, where results go
+        import kagglehub
+        import requests
+        from kagglehub.exceptions import KaggleApiHTTPError
 
     pinned = (
         ""
@@ -277,7 +278,7 @@ def _kaggle_download(handle: str) -> Path:
         else f" A version that was downloaded before works offline: kaggle:{handle}/versions/N."
     )
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where results go, kagglehub would talk
+        with contextlib.redirect_stdout(sys.stderr):
             return Path(kagglehub.dataset_download(handle))
     except KaggleApiHTTPError as error:
         status = error.response.status_code if error.response is not None else 0

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import JsonValue
 
 from fourier_model.metrics import (
+    Estimate,
     EvaluationSettings,
     SingleClassError,
     auc,
@@ -138,20 +139,23 @@ def _baseline(
         "what": what,
         "video": judge(judged["label"], own, judged["group_id"], cut, settings, seed),
         "auc_difference": asdict(gain),
-        "sentence": _compare(gain.value, gain.low, settings.confidence),
+        "sentence": _compare(gain, settings.confidence),
     }
 
 
-def _compare(gain: float | None, low: float | None, confidence: float) -> str:
+def _compare(gain: Estimate, confidence: float) -> str:
     """What the difference of the AUCs, detector minus baseline, allows to be said."""
-    if gain is None or gain <= 0:
-        return "The network does not beat a linear model on the radial spectrum: on these videos it earns nothing."
-    if low is None or low <= 0:
+    if gain.value is None or gain.value <= 0:
+        return "The network does not beat a linear model on the radial spectrum of these videos."
+    if gain.low is None or gain.low <= 0:
         return (
-            f"The network ranks the videos better than a linear model on the radial spectrum by {gain:.3f} of AUC, but "
+            f"The network ranks the videos better than a linear model on the radial spectrum by {gain.value:.3f} of AUC, but "
             f"the {confidence:.0%} interval of the difference holds zero: it is not shown to beat it."
         )
-    return f"The network beats a linear model on the radial spectrum by {gain:.3f} of AUC; the {confidence:.0%} interval is above zero."
+    return (
+        f"The network beats a linear model on the radial spectrum by {gain.value:.3f} of AUC; the {confidence:.0%} interval "
+        "of the difference is above zero."
+    )
 
 
 def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dict[str, Any]) -> None:

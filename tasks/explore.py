@@ -21,6 +21,7 @@ from fourier_model.spectrum import (
 )
 from storage.images import read_image
 from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
+from storage.video import evenly_spread
 from storage.workspace import Workspace, write_whole
 from tasks.stage import Artifact, Stage
 
@@ -66,14 +67,12 @@ def usable_videos(videos: pd.DataFrame) -> pd.DataFrame:
     return videos[(videos["status"] == Status.OK) & videos["label"].notna()].sort_values("video_id")
 
 
-def chosen_frames(frames: pd.DataFrame, video_id: str, count: int) -> pd.DataFrame:
-    """At most `count` frames of a video, evenly spread, in order."""
-    own = frames[frames["video_id"] == video_id].sort_values("frame_index")
-    return (
-        own.iloc[np.unique(np.linspace(0, len(own) - 1, min(count, len(own))).round().astype(int))]
-        if len(own)
-        else own
-    )
+def frame_paths(frames: pd.DataFrame, count: int) -> dict[str, list[str]]:
+    """Paths of at most `count` frames of each video, evenly spread over it and in order, by `video_id`."""
+    paths = frames.sort_values(["video_id", "frame_index"]).groupby("video_id")["path"].agg(list)
+    return {
+        str(name): [own[place] for place in evenly_spread(len(own), count)] for name, own in paths.items()
+    }
 
 
 def video_profiles(
@@ -83,15 +82,12 @@ def video_profiles(
 
     Of a frame it is that of the luma of its native centre square of at most 256 pixels, under a Hann window.
     """
-    return np.array(
-        [
-            _mean(
-                _profile(read_image(workspace.root / path), bins)
-                for path in chosen_frames(frames, video_id, per_video)["path"]
-            )
-            for video_id in videos["video_id"]
-        ]
-    ).reshape(len(videos), bins)
+    paths = frame_paths(frames, per_video)
+    profiles = [
+        _mean(_profile(read_image(workspace.root / path), bins) for path in paths[video_id])
+        for video_id in videos["video_id"]
+    ]
+    return np.array(profiles).reshape(len(videos), bins)
 
 
 def explore(
@@ -142,20 +138,15 @@ def class_spectra(
     The edge is the same for all: 256, or the median shorter side of the class with the smaller frames. Frames below it are
     left out, at most half of each class.
     """
-    first = {video_id: chosen_frames(frames, video_id, 1)["path"].iloc[0] for video_id in videos["video_id"]}
-    sides = videos["video_id"].map(
-        lambda video_id: min(read_image(workspace.root / first[video_id]).shape[:2])
-    )
+    paths = frame_paths(frames, per_video)
+    sides = videos["video_id"].map(lambda name: min(read_image(workspace.root / paths[name][0]).shape[:2]))
     edge = int(min(EDGE, sides.groupby(videos["label"]).median().min()))
     spectra, counts = {}, {}
     for label, name in LABEL_NAMES.items():
         members = videos.loc[(videos["label"] == label) & (sides >= edge), "video_id"]
         if len(members):
             counts[name] = len(members)
-            spectra[name] = _mean(
-                _plane(workspace, chosen_frames(frames, video_id, per_video)["path"], edge)
-                for video_id in members
-            )
+            spectra[name] = _mean(_plane(workspace, paths[member], edge) for member in members)
     return spectra, counts, edge
 
 
@@ -196,7 +187,8 @@ def _draw(
         "radial_spectra.png": (
             figures.radial_spectra(ring_frequencies(settings.bins), means, numbers, intervals.confidence),
             f"Power by spatial frequency: the mean over videos, with its {intervals.confidence:.0%} interval from "
-            f"{settings.resamples} resamples of the groups of related videos. Native centre square of at most {EDGE} pixels, Hann window.",
+            f"{settings.resamples} resamples of the groups of related videos. Native centre square of at most {EDGE} pixels, Hann window. "
+            "Beyond the dotted line lie the corners of the spectrum.",
         ),
     }
     for name, (figure, _) in drawn.items():
@@ -214,12 +206,12 @@ def _samples(
     workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, count: int
 ) -> dict[str, list[NDArray[np.uint8]]]:
     """The middle frame of evenly chosen videos of each class, reduced to what a figure shows."""
+    paths = frame_paths(frames, 1)
     samples = {}
     for label, name in LABEL_NAMES.items():
         ids = list(videos.loc[videos["label"] == label, "video_id"])
-        places = np.unique(np.linspace(0, max(len(ids) - 1, 0), min(count, len(ids))).round().astype(int))
-        paths = [chosen_frames(frames, ids[place], 3)["path"] for place in places]
-        samples[name] = [_small(read_image(workspace.root / own.iloc[len(own) // 2])) for own in paths]
+        chosen = [ids[place] for place in evenly_spread(len(ids), count)]
+        samples[name] = [_small(read_image(workspace.root / paths[video_id][0])) for video_id in chosen]
     return samples
 
 

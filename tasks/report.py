@@ -1,34 +1,57 @@
-"""One self-contained HTML file over the data, the training and the judgement."""
+"""One self-contained HTML page over the data, the training and the judgement."""
 
 import base64
 import io
 import json
+import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import JsonValue
 
-from fourier_model.metrics import CLASSES
 from storage.images import read_image
-from storage.manifest import LABEL_NAMES, Status
+from storage.manifest import FAKE, LABEL_NAMES, Split, Status
+from storage.video import evenly_spread
 from storage.workspace import Workspace
-from tasks.explore import chosen_frames, read_split
+from tasks.bundle import NUMBERS, SAMPLE, words_of_estimate
+from tasks.explore import frame_paths, read_split, usable_videos
 from tasks.stage import Artifact, Stage
 
-THUMBNAIL = 160  # pixels
-WORST = 8
-LISTED = 200  # skipped videos in the report; the table of videos has them all
-METRICS = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "equal_error_rate": "equal error rate",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-}
+THUMBNAIL_EDGE = 160  # pixels
+THUMBNAIL_QUALITY = 80
+COLOURS = 256
+SAMPLES = 8
+MISTAKES = 8
+LISTED = 200
+FEW_GROUPS = 20
+PACKAGES = (
+    "fourier-deepfake",
+    "keras",
+    "tensorflow",
+    "prefect",
+    "numpy",
+    "scikit-learn",
+    "opencv-python-headless",
+    "av",
+)
+UP = "../../"  # an artifact stands two folders below the workspace, and so does the report
+FIGURES_OF_EXPLORATION = ("label_distribution.png", "radial_spectra.png", "mean_spectra.png")
+FIGURES_OF_EVALUATION = (
+    "roc.png",
+    "reliability.png",
+    "confusion_videos.png",
+    "confusion_frames.png",
+    "scores.png",
+)
+COLOUR_MAPS = ("mean_spectra.png",)  # shown as they are also on a dark page
 
 
 def report(
@@ -42,156 +65,221 @@ def report(
     evaluation: Artifact | None = None,
     bundle: Artifact | None = None,
 ) -> dict[str, JsonValue]:
-    """Write `report.html`: no address outside of the file but links to the tables beside it.
-
-    Without a training it is a report of the data alone.
-    """
+    """Write `report.html`: everything in one file, no outside address; without a model, a report of the data alone."""
     videos, frames = read_split(workspace, split)
-    content: dict[str, Any] = {
-        "title": "Fourier deepfake detection",
-        "datasets": [dataset["uri"] for dataset in configuration["datasets"]],  # type: ignore[index, union-attr, call-overload]
-        "counts": _counts(videos),
-        "total": len(videos),
-        "skipped": _skipped(videos),
-        "listed": LISTED,
-        "figures": _figures(exploration, workspace),
-        "tables": _links([split, exploration, training, calibration, evaluation, bundle]),
-        "configuration": json.dumps(configuration, indent=1),
-        "versions": {
-            name: metadata.version(name)
-            for name in ("fourier-deepfake", "prefect", "keras", "tensorflow", "numpy")
-        },
-        "digest": split.digest,
-    }
-    if training and calibration and evaluation:
-        content |= _judgement(workspace, training, calibration, evaluation, frames)
-    template = Environment(
-        loader=PackageLoader("tasks"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    ).get_template("report.html.j2")
-    (output / "report.html").write_text(template.render(content), "utf-8")
-    return {"videos": len(videos)}
-
-
-def _judgement(
-    workspace: Workspace,
-    training: Artifact,
-    calibration: Artifact,
-    evaluation: Artifact,
-    frames: pd.DataFrame,
-) -> dict[str, Any]:
-    from fourier_model import figures
-
-    folder = evaluation.folder(workspace)
-    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    judged = pd.read_parquet(folder / "videos.parquet")
-    history = pd.read_parquet(training.folder(workspace) / "history.parquet")
-    return {
-        "verdict": _verdict(metrics),
-        "metrics": metrics,
-        "names": METRICS,
-        "classes": CLASSES,
-        "training": json.loads((training.folder(workspace) / "training.json").read_text("utf-8")),
-        "calibration": json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8")),
-        "curves": _data_uri(figures.png(figures.training_curves(history)), "png"),
-        "architecture": _data_uri(
-            (training.folder(workspace) / "model_architecture.png").read_bytes(), "png"
-        ),
-        "judgement_figures": _figures(evaluation, workspace),
-        "mistakes": _mistakes(workspace, judged, frames),
-    }
-
-
-def _verdict(metrics: dict[str, Any]) -> str:
-    video = metrics["video"]
-    auc, counts = video["auc"], video["counts"]
-    interval = (
-        ""
-        if auc["low"] is None
-        else f" ({metrics['confidence']:.0%} interval {auc['low']:.3f} to {auc['high']:.3f})"
+    judged = _judgement(workspace, evaluation) if evaluation else None
+    artifacts = [item for item in (split, exploration, training, calibration, evaluation, bundle) if item]
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title="Deepfake detector" if judged else "Data set",
+            verdict=_verdict(videos, judged),
+            data=_data(videos),
+            samples=_samples(workspace, videos, frames),
+            spectra=_figures(exploration.folder(workspace), FIGURES_OF_EXPLORATION),
+            training=_training(workspace, training) if training else None,
+            judged=judged,
+            numbers=NUMBERS,
+            digest=split.digest,
+            links=[_link(artifact) for artifact in artifacts],
+            configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
+            versions={"python": platform.python_version()}
+            | {name: metadata.version(name) for name in PACKAGES},
+        )
     )
-    (real_right, _), (_, fake_right) = video["confusion_matrix"]
-    return (
-        f"On {counts['samples']} test videos of {counts['groups']} groups that it never saw, the detector ranks a fake above a real "
-        f"with an AUC of {auc['value']:.3f}{interval}. At its threshold it calls {real_right} of {counts['real']} reals real and "
-        f"{fake_right} of {counts['fake']} fakes fake."
-    )
+    (output / "report.html").write_text(page, "utf-8")
+    return {"bytes": len(page.encode())}
 
 
-def _counts(videos: pd.DataFrame) -> list[dict[str, Any]]:
-    """Videos by data set, label and split."""
-    table = videos.assign(
-        label=videos["label"].map(LABEL_NAMES).astype(object).fillna("unlabelled"),
-        split=videos["split"].astype(object).fillna("unused"),
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tasks"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return [
+    environment.filters["estimate"] = words_of_estimate
+    return environment
+
+
+def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None) -> list[str]:
+    """What came out, in sentences."""
+    usable = usable_videos(videos)
+    fakes = int((usable["label"] == FAKE).sum())
+    if judged is None:
+        return [
+            f"This is a look at the data alone: {len(usable) - fakes} real and {fakes} fake usable videos. No detector was judged."
+        ]
+    video = judged["metrics"]["video"]
+    (_, alarms), (missed, caught) = video["confusion_matrix"]
+    counts = video["counts"]
+    auc = video["auc"]
+    sentences = [
+        f"On {counts['samples']} test videos that it never saw ({counts['real']} real, {counts['fake']} fake), the detector "
+        f"scores a random fake above a random real {auc['value']:.1%} of the time{_interval(auc)}.",
+        f"At its threshold it finds {caught} of {caught + missed} fakes and calls {alarms} of {counts['real']} reals fake.",
+    ]
+    if auc["low"] is None or auc["low"] <= 0.5:
+        sentences.append("It is not shown to be better than guessing.")
+    if "sentence" in judged["metrics"]["baseline"]:
+        sentences.append(judged["metrics"]["baseline"]["sentence"])
+    if counts["groups"] < FEW_GROUPS:
+        sentences.append(
+            f"The test holds {counts['groups']} groups of related videos: too few for these intervals to be wide enough."
+        )
+    if set(usable["dataset"]) == {SAMPLE}:
+        sentences.append(
+            "The data are generated sample clips: this shows that the pipeline works and finds spectral traces, and "
+            "proves nothing about deepfakes of people."
+        )
+    return sentences
+
+
+def _interval(estimate: dict[str, Any]) -> str:
+    return "" if estimate["low"] is None else f" ({estimate['low']:.1%} to {estimate['high']:.1%})"
+
+
+def _data(videos: pd.DataFrame) -> dict[str, Any]:
+    """Usable videos by data set and split, and every video that is left out, with the reason."""
+    usable = usable_videos(videos)
+    parts = [*(part.value for part in Split), "none"]
+    placed = usable["split"].fillna("none")
+    rows = [
         {
             "dataset": dataset,
-            "label": label,
-            **{
-                part: int((rows["split"] == part).sum()) for part in ("train", "validation", "test", "unused")
-            },
+            "label": name,
+            "counts": [
+                int(((usable["dataset"] == dataset) & (usable["label"] == label) & (placed == part)).sum())
+                for part in parts
+            ],
         }
-        for (dataset, label), rows in table.groupby(["dataset", "label"])
+        for dataset in sorted(usable["dataset"].unique())
+        for label, name in LABEL_NAMES.items()
     ]
+    left_out = videos[(videos["status"] != Status.OK) | videos["label"].isna()].sort_values(
+        ["dataset", "path"]
+    )
+    noted = usable[usable["reason"].notna()].sort_values(["dataset", "path"])
+    return {
+        "parts": ["train", "validation", "test", "not in a split"],
+        "rows": [row | {"total": sum(row["counts"])} for row in rows],
+        "videos": len(videos),
+        "usable": len(usable),
+        "groups": int(usable["group_id"].nunique()),
+        "left_out": _reasons(left_out),
+        "left_out_count": len(left_out),
+        "noted": _reasons(noted),
+        "noted_count": len(noted),
+    }
 
 
-def _skipped(videos: pd.DataFrame) -> list[dict[str, str]]:
-    rows = videos[videos["status"] != Status.OK]
-    return [
-        {"video": str(row.video_id), "status": str(row.status), "reason": str(row.reason or "")}
-        for row in rows.itertuples()
-    ]
+def _reasons(videos: pd.DataFrame) -> list[dict[str, Any]]:
+    columns = ["dataset", "path", "status", "reason"]
+    shown = videos[columns].head(LISTED).astype("object").fillna("")
+    return [dict(zip(columns, row, strict=True)) for row in shown.itertuples(index=False)]
 
 
-def _mistakes(workspace: Workspace, judged: pd.DataFrame, frames: pd.DataFrame) -> list[dict[str, Any]]:
-    """The most confident mistakes, worst first, each with a frame."""
-    judged = judged.assign(truth=judged["label"].map(LABEL_NAMES), confidence=judged["logit"].abs())
-    wrong = judged[judged["truth"] != judged["verdict"]].sort_values("confidence", ascending=False)[:WORST]
-    return [
-        {
-            "video": row.video_id,
-            "truth": row.truth,
-            "probability": row.probability,
-            "image": _thumbnail(workspace.root / chosen_frames(frames, str(row.video_id), 1)["path"].iloc[0]),
-        }
-        for row in wrong.itertuples()
-    ]
+def _samples(
+    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame
+) -> dict[str, list[dict[str, str]]]:
+    """The middle frame of evenly chosen videos, by class."""
+    usable = usable_videos(videos)
+    usable = usable[usable["video_id"].isin(frames["video_id"])]
+    paths = frame_paths(frames, 1)
+    samples = {}
+    for label, name in LABEL_NAMES.items():
+        own = usable[usable["label"] == label]
+        samples[name] = [
+            {
+                "image": _thumbnail(read_image(workspace.root / paths[row["video_id"]][0])),
+                "words": row["path"],
+            }
+            for row in own.iloc[evenly_spread(len(own), SAMPLES)].to_dict("records")
+        ]
+    return samples
 
 
-def _thumbnail(path: Path) -> str:
-    image = Image.fromarray(read_image(path))
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    content = io.BytesIO()
-    image.save(content, "JPEG", quality=85)
-    return _data_uri(content.getvalue(), "jpeg")
+def _training(workspace: Workspace, training: Artifact) -> dict[str, Any]:
+    from fourier_model import figures
+
+    folder = training.folder(workspace)
+    curves = figures.png(figures.training_curves(pd.read_parquet(folder / "history.parquet")))
+    return {
+        "facts": json.loads((folder / "training.json").read_text("utf-8")),
+        "curves": _embedded(curves),
+        "architecture": _embedded((folder / "model_architecture.png").read_bytes()),
+    }
 
 
-def _figures(artifact: Artifact, workspace: Workspace) -> list[dict[str, str]]:
-    folder = artifact.folder(workspace)
+def _judgement(workspace: Workspace, evaluation: Artifact) -> dict[str, Any]:
+    folder = evaluation.folder(workspace)
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    videos, frames = (pd.read_parquet(folder / f"{name}.parquet") for name in ("videos", "frames"))
+    threshold = metrics["threshold"]
+    cut = metrics["temperature"] * float(np.log(threshold / (1 - threshold)))
+    return {
+        "metrics": metrics,
+        "figures": _figures(folder, FIGURES_OF_EVALUATION),
+        "mistakes": _mistakes(workspace, videos, frames, cut),
+    }
+
+
+def _mistakes(
+    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, cut: float
+) -> list[dict[str, Any]]:
+    """The wrongly judged videos, farthest from the threshold (a logit) first, each with the frame that misled most."""
+    judged = videos.assign(truth=videos["label"].map(LABEL_NAMES), distance=(videos["logit"] - cut).abs())
+    wrong = judged[judged["truth"] != judged["verdict"]].sort_values("distance", ascending=False)
+    mistakes = []
+    for row in wrong.head(MISTAKES).to_dict("records"):
+        own = frames[frames["video_id"] == row["video_id"]]
+        worst = own["logit"].idxmin() if row["label"] == FAKE else own["logit"].idxmax()
+        image = _thumbnail(read_image(workspace.root / own.loc[worst, "path"]))
+        mistakes.append(
+            {"image": image, **{name: row[name] for name in ("path", "truth", "verdict", "probability")}}
+        )
+    return mistakes
+
+
+def _figures(folder: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
     captions = json.loads((folder / "figures.json").read_text("utf-8"))
     return [
         {
-            "name": Path(name).stem.replace("_", " "),
-            "caption": caption,
-            "image": _data_uri((folder / name).read_bytes(), "png"),
+            "image": _embedded((folder / name).read_bytes()),
+            "caption": captions[name],
+            "kind": "map wide" if name in COLOUR_MAPS else "chart",
         }
-        for name, caption in captions.items()
+        for name in names
     ]
 
 
-def _links(artifacts: list[Artifact | None]) -> list[dict[str, str]]:
-    """The files of the run, by addresses relative to where the report stands: `reports/<key>/`."""
-    return [
-        {"name": f"{artifact.stage}/{name}", "href": f"../../{artifact.path}/{name}"}
-        for artifact in artifacts
-        if artifact
-        for name in artifact.files
-        if name.endswith((".parquet", ".json", ".keras", ".md"))
-    ]
+def _link(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "stage": artifact.stage,
+        "files": [
+            {"name": name, "address": f"{UP}{quote(artifact.path)}/{quote(name)}"}
+            for name in sorted(artifact.files)
+        ],
+    }
 
 
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def _thumbnail(image: NDArray[np.uint8]) -> str:
+    """A small JPEG as a data address."""
+    small = Image.fromarray(image)
+    small.thumbnail((THUMBNAIL_EDGE, THUMBNAIL_EDGE))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=THUMBNAIL_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _embedded(png: bytes) -> str:
+    """A figure as a data address, in 256 colours."""
+    content = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as figure:
+        figure.convert("RGB").quantize(COLOURS).save(content, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 REPORT = Stage("report", version=1, function=report, folder="reports")

@@ -1,0 +1,209 @@
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from fourier_model.calibration import probability
+from fourier_model.metrics import Estimate, EvaluationSettings, MetricError, SingleClassError
+from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, read_table
+from tasks.bundle import BUNDLE
+from tasks.calibrate import CALIBRATE
+from tasks.evaluate import EVALUATE, _compare
+
+SIZE = 48
+
+
+def rows(world, keep=bool):
+    """The rows of the split's tables, of the videos to keep."""
+    folder = world.folder("split")
+    videos = read_table(folder / "videos.parquet", VIDEO_SCHEMA).astype("object")
+    videos = videos.where(videos.notna(), None).to_dict("records")
+    frames = read_table(folder / "frames.parquet", FRAME_SCHEMA).astype("object")
+    return [video for video in videos if keep(video)], frames.where(frames.notna(), None).to_dict("records")
+
+
+def test_temperature_and_threshold_come_from_the_validation_videos_alone(world):
+    calibration = world.json("calibrate", "calibration.json")
+    videos = world.table("calibrate", "validation_videos.parquet")
+    assert set(videos["group_id"]) == {"g6", "g7", "g8"}
+    assert calibration["videos"] == 6
+    assert 0.05 <= calibration["temperature"] <= 20
+    assert calibration["nll_after"] >= 0
+    # The fixed detector separates the validation videos: the threshold lies between them.
+    real, fake = (videos.loc[videos["label"] == label, "probability"] for label in (0, 1))
+    assert real.max() < calibration["threshold"] < fake.min()
+    assert calibration["balanced_accuracy"] == 1.0
+
+
+def test_a_video_is_judged_by_the_mean_of_its_frames_logits(world):
+    temperature = world.json("calibrate", "calibration.json")["temperature"]
+    frames, videos = (world.table("evaluate", f"{name}.parquet") for name in ("frames", "videos"))
+    assert len(frames) == 3 * len(videos) == 30
+    for video in videos.itertuples():
+        mean = frames.loc[frames["video_id"] == video.video_id, "logit"].mean()
+        assert video.logit == pytest.approx(mean)
+        assert video.probability == pytest.approx(probability(mean, temperature))
+
+
+def test_the_numbers_are_those_of_the_predictions_that_lie_beside_them(world):
+    metrics = world.json("evaluate", "metrics.json")
+    for level, name in (("video", "videos"), ("frame", "frames")):
+        table = world.table("evaluate", f"{name}.parquet")
+        assert metrics[level]["auc"]["value"] == roc_auc_score(table["label"], table["logit"])
+        called = (table["verdict"] == "fake").astype(int)
+        assert metrics[level]["accuracy"]["value"] == pytest.approx((called == table["label"]).mean())
+        assert (called == (table["probability"] >= metrics["threshold"])).all()
+        assert metrics["counts"][name] == len(table)
+        assert metrics[level]["counts"]["groups"] == 5
+
+
+def test_the_one_real_that_looks_fake_is_the_one_false_alarm(world):
+    metrics = world.json("evaluate", "metrics.json")
+    assert metrics["video"]["confusion_matrix"] == [[4, 1], [0, 5]]
+    videos = world.table("evaluate", "videos.parquet")
+    assert videos.loc[
+        videos["verdict"] != videos["label"].map({0: "real", 1: "fake"}), "video_id"
+    ].tolist() == ["v13r"]
+
+
+def test_every_method_and_data_set_has_its_row(world):
+    metrics = world.json("evaluate", "metrics.json")
+    assert set(metrics["by_method"]) == {"deconvolution", "other"}
+    assert sum(row["fake"] for row in metrics["by_method"].values()) == 5
+    assert metrics["by_dataset"]["folder"]["auc"]["value"] == metrics["video"]["auc"]["value"]
+
+
+def test_the_baseline_stands_beside_the_network_on_the_same_videos(world):
+    metrics = world.json("evaluate", "metrics.json")
+    baseline = metrics["baseline"]
+    assert baseline["video"]["counts"] == metrics["video"]["counts"]
+    assert baseline["video"]["auc"]["value"] >= 0.7
+    gain = baseline["auc_difference"]["value"]
+    assert gain == pytest.approx(metrics["video"]["auc"]["value"] - baseline["video"]["auc"]["value"])
+
+
+def test_a_network_that_ranks_no_better_than_the_baseline_is_said_not_to_beat_it(world):
+    assert world.json("evaluate", "metrics.json")["baseline"]["auc_difference"]["value"] <= 0
+    assert "does not beat" in world.json("evaluate", "metrics.json")["baseline"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (Estimate(0.1, 0.02, 0.2), "beats a linear model on the radial spectrum by 0.100"),
+        (Estimate(0.1, -0.02, 0.2), "not shown to beat"),
+        (Estimate(0.1, reason="no interval"), "not shown to beat"),
+        (Estimate(0.0, 0.0, 0.0), "does not beat"),
+    ],
+)
+def test_only_a_difference_whose_interval_is_above_zero_beats_the_baseline(gain, words):
+    assert words in _compare(gain, 0.95)
+
+
+def test_a_train_split_of_one_class_leaves_the_baseline_out_with_a_reason(world):
+    split = world.store_split(
+        *rows(world, lambda v: not (v["split"] == "train" and v["label"] == 0)), name="fakes"
+    )
+    evaluated = world.run(
+        EVALUATE,
+        split=split,
+        training=world.artifacts["train"],
+        calibration=world.artifacts["calibrate"],
+        size=SIZE,
+        settings=EvaluationSettings(resamples=100),
+        seed=0,
+    )
+    baseline = json.loads((evaluated.folder(world.workspace) / "metrics.json").read_text())["baseline"]
+    assert baseline["video"] is None
+    assert "0 real and 6 fake" in baseline["reason"]
+
+
+@pytest.mark.parametrize(("stage", "part"), [(CALIBRATE, "validation"), (EVALUATE, "test")])
+def test_a_split_of_one_class_is_an_error_that_names_it_and_leaves_nothing(world, stage, part):
+    split = world.store_split(
+        *rows(world, lambda v: not (v["split"] == part and v["label"] == 1)), name=f"one-{part}"
+    )
+    inputs = {"split": split, "training": world.artifacts["train"], "size": SIZE}
+    if stage is EVALUATE:
+        inputs |= {
+            "calibration": world.artifacts["calibrate"],
+            "settings": EvaluationSettings(resamples=100),
+            "seed": 0,
+        }
+    before = sorted((world.workspace.root / stage.name).iterdir())
+    with pytest.raises(
+        SingleClassError, match=rf"{part} split needs real and fake videos, got \d real and 0 fake"
+    ):
+        world.run(stage, **inputs)
+    assert sorted((world.workspace.root / stage.name).iterdir()) == before
+
+
+def test_a_split_without_frames_is_an_error(world):
+    split = world.store_split(*rows(world, lambda v: v["split"] != "validation"), name="empty")
+    with pytest.raises(MetricError, match="validation split holds no frame"):
+        world.run(CALIBRATE, split=split, training=world.artifacts["train"], size=SIZE)
+
+
+def test_the_seed_moves_the_intervals_alone(world):
+    inputs = {"split": world.artifacts["split"], "training": world.artifacts["train"], "size": SIZE}
+    inputs |= {"calibration": world.artifacts["calibrate"], "settings": EvaluationSettings(resamples=100)}
+    first, again, other = (world.run(EVALUATE, **inputs, seed=seed) for seed in (0, 0, 5))
+    assert first.files == again.files
+    assert first.files["videos.parquet"] == other.files["videos.parquet"]
+    assert first.summary == other.summary
+
+
+def test_the_bundle_says_what_the_model_is_and_proves_that_it_is_this_one(world):
+    record = world.json("bundle", "model.json")
+    content = (world.folder("bundle") / "model.keras").read_bytes()
+    assert record["digests"]["model.keras"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert record["digests"]["manifest"] == world.artifacts["split"].digest
+    assert record["class_order"] == ["real", "fake"]
+    assert record["input_size"] == SIZE
+    assert record["threshold"] == world.json("calibrate", "calibration.json")["threshold"]
+    assert record["metrics"] == world.json("evaluate", "metrics.json")
+    assert record["data"]["splits"]["test"] == {"real": 5, "fake": 5}
+    assert world.artifacts["bundle"].path.startswith("models/")
+    names = ["model.json", "model.keras", "model_architecture.png", "model_card.md"]
+    assert sorted(world.artifacts["bundle"].files) == names
+
+
+def test_the_bundled_model_gives_the_scores_of_the_evaluation(world):
+    from fourier_model.detector import load_detector
+    from fourier_model.scoring import score_frames
+
+    frames = world.table("evaluate", "frames.parquet").head(4)
+    model = load_detector(world.folder("bundle") / "model.keras")
+    logits = score_frames(model, [world.workspace.root / path for path in frames["path"]], SIZE)
+    np.testing.assert_array_equal(logits, frames["logit"].astype(np.float32))
+
+
+def test_the_card_has_numbers_with_intervals_and_limits(world):
+    card = (world.folder("bundle") / "model_card.md").read_text("utf-8")
+    auc = world.json("evaluate", "metrics.json")["video"]["auc"]
+    assert f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})" in card
+    assert "Sound is not looked at" in card
+    assert "do not accuse" in card
+    assert "generated sample" not in card
+
+
+def test_a_model_of_the_sample_says_that_it_proves_nothing_about_people(world):
+    videos, frames = rows(world)
+    split = world.store_split(
+        [video | {"dataset": "sample"} for video in videos], frames, name="sample-split"
+    )
+    made = world.artifacts
+    inputs = {"training": made["train"], "calibration": made["calibrate"], "evaluation": made["evaluate"]}
+    bundled = world.run(BUNDLE, split=split, **inputs, configuration={}, code_version="0")
+    assert "proves nothing\nabout deepfakes of people" in (
+        bundled.folder(world.workspace) / "model_card.md"
+    ).read_text("utf-8")
+
+
+def test_the_predictions_hold_no_missing_number(world):
+    for name in ("frames", "videos"):
+        table = world.table("evaluate", f"{name}.parquet")
+        assert pd.notna(table[["label", "logit", "probability", "verdict"]]).all(axis=None)

@@ -1,0 +1,143 @@
+import base64
+import io
+import re
+import shutil
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tasks.report import REPORT
+from tasks.stage import Stage
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside of style."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.open = [], "", []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def all(self, tag, attribute):
+        return [attrs[attribute] for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+@pytest.fixture(scope="module")
+def html(world):
+    return (world.folder("report") / "report.html").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+@pytest.fixture(scope="module")
+def exploration_page(world):
+    made = world.artifacts
+    report = world.run(REPORT, split=made["split"], exploration=made["explore"], configuration={"seed": 0})
+    return Page((report.folder(world.workspace) / "report.html").read_text("utf-8"))
+
+
+def test_the_page_is_well_formed_and_stands_alone(html, page):
+    assert page.open == []
+    assert not re.search(r"""(src|href)=["'](https?:)?//|url\(|@import|<link|<script""", html)
+    assert all(source.startswith("data:image/") for source in page.all("img", "src"))
+
+
+def test_every_image_in_it_can_be_read_and_has_words_for_those_who_do_not_see_it(page):
+    sources = page.all("img", "src")
+    assert len(sources) > 15
+    for source in sources:
+        with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
+            image.load()
+    assert len([words for words in page.all("img", "alt") if words]) == len(sources)
+
+
+def test_names_of_files_and_settings_are_words_never_markup(html, page):
+    assert "<script" not in html
+    assert "<script>alert('x')</script> & \"so\" on.mp4" in page.text
+    assert "real/<i>broken</i>.mp4" in page.text
+    assert "is <b>no</b> video" in page.text
+    assert "i" not in [tag for tag, _ in page.tags]
+
+
+def test_the_verdict_comes_first_and_in_plain_words(world, page):
+    auc = world.json("evaluate", "metrics.json")["video"]["auc"]
+    verdict = page.text[: page.text.index("usable, in")]
+    assert f"{auc['value']:.1%} of the time ({auc['low']:.1%} to {auc['high']:.1%})" in verdict
+    assert "finds 5 of 5 fakes and calls 1 of 5 reals fake" in verdict
+    assert "does not beat a linear model" in verdict
+    assert "5 groups of related videos: too few" in verdict
+
+
+def test_every_link_leads_to_a_file_of_the_workspace(world, page):
+    folder = world.folder("report")
+    addresses = page.all("a", "href")
+    assert f"../../{world.artifacts['evaluate'].path}/videos.parquet" in addresses
+    for address in addresses:
+        assert (folder / unquote(address)).is_file(), address
+
+
+def test_what_was_left_out_is_listed_with_its_reason(page):
+    assert "2 of 30 videos are in no number of this report" in page.text
+    assert "no label" in page.text
+
+
+def test_the_mistake_is_shown(page):
+    mistakes = page.text[page.text.index("Most confident mistakes") :]
+    assert re.search(r"real\s+called\s+fake, P\(fake\) 0\.\d\d", mistakes)
+
+
+def test_a_test_without_a_mistake_has_a_report_too(world):
+    made = world.artifacts
+
+    def correct(output, workspace):
+        shutil.copytree(world.folder("evaluate"), output, dirs_exist_ok=True)
+        videos = pd.read_parquet(output / "videos.parquet")
+        videos.assign(verdict=videos["label"].map({0: "real", 1: "fake"})).to_parquet(
+            output / "videos.parquet"
+        )
+
+    evaluation = world.run(Stage("correct", 1, correct))
+    inputs = {"split": made["split"], "exploration": made["explore"], "evaluation": evaluation}
+    report = world.run(REPORT, **inputs, configuration={})
+    assert "None: every test video" in (report.folder(world.workspace) / "report.html").read_text("utf-8")
+
+
+def test_the_page_is_small(html):
+    assert len(html.encode()) < 2_000_000
+
+
+def test_numbers_stand_with_their_intervals_at_both_levels_beside_the_baseline(page):
+    for words in ("videos (10)", "frames (30)", "linear baseline, videos"):
+        assert words in page.text
+    assert "prevalence of fakes" in page.text
+
+
+def test_without_a_model_the_page_is_about_the_data(exploration_page):
+    assert "look at the data alone: 14 real and 14 fake" in exploration_page.text
+    assert "Judgement" not in exploration_page.text
+    assert "Training" not in exploration_page.text
+    assert len(exploration_page.all("img", "src")) > 5
+
+
+def test_equal_inputs_give_an_equal_page(world):
+    made = world.artifacts
+    inputs = {"split": made["split"], "exploration": made["explore"], "configuration": {"seed": 0}}
+    assert world.run(REPORT, **inputs).files == world.run(REPORT, **inputs).files
