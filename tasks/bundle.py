@@ -131,4 +131,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-BUNDLE = Stage("bundle", version=1, function=bundle, folder="models")
+BUNDLE = Stage("bundle", version=2, function=bundle, folder="models")

@@ -191,4 +191,4 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
     (output / "figures.json").write_text(json.dumps(captions, indent=1), encoding="utf-8")
 
 
-EVALUATE = Stage("evaluate", version=1, function=evaluate)
+EVALUATE = Stage("evaluate", version=2, function=evaluate)

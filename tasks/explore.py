@@ -258,4 +258,4 @@ def _mean(arrays: Iterable[Floats]) -> Floats:
         return np.asarray(total / count)
 
 
-EXPLORE = Stage("explore", version=1, function=explore)
+EXPLORE = Stage("explore", version=2, function=explore)

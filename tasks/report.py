@@ -282,4 +282,4 @@ def _embedded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-REPORT = Stage("report", version=1, function=report, folder="reports")
+REPORT = Stage("report", version=2, function=report, folder="reports")
