@@ -36,6 +36,9 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	rm -rf build
+	$(BIN)/python -m build --wheel --outdir build/wheel . > /dev/null
+	$(BIN)/check-wheel-contents --toplevel flows,tasks,fourier_model,storage build/wheel
 
 constraints: $(VENV)/.installed-dev ## Resolve the dependencies again into constraints.txt
 	$(BIN)/python -m pip install --quiet uv

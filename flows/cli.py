@@ -79,8 +79,8 @@ def flow_command(work: Work) -> Work:
         as_json: JsonOption = False,
     ) -> None:
         with _work(workspace) as root:
-            settings = _settings(datasets, preset, config, overrides)
-            _print(work(settings, root, runner, workers), as_json)
+            summary = work(_settings(datasets, preset, config, overrides), root, runner, workers)
+        _print(summary, as_json)
 
     return work
 
