@@ -80,6 +80,7 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         mode: "spectral", the only one.
         bands: Number of radial bands over 0 to sqrt(0.5) cycles per pixel, at least 1.
         reduction: The hidden layer has channels / reduction units, at least 8.
+        seed: Draws the initial weights; None takes one from Keras' global generator.
 
     Input and output shape: (batch, height, width, channels); batch, height and width may be unknown.
 
@@ -87,7 +88,14 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         ValueError: For an unknown mode, fewer than one band or a reduction below one.
     """
 
-    def __init__(self, mode: str = "spectral", bands: int = 8, reduction: int = 16, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        mode: str = "spectral",
+        bands: int = 8,
+        reduction: int = 16,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if mode not in MODES:
             message = f"mode must be one of {', '.join(MODES)}. Received: mode={mode!r}"
@@ -101,6 +109,7 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         self.mode = mode
         self.bands = bands
         self.reduction = reduction
+        self.seed = seed
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights; the number of channels must be known."""
@@ -115,9 +124,10 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
                 name=name, shape=shape, initializer=initializer, dtype="float32", autocast=False
             )
 
-        spread = keras.initializers.RandomNormal(stddev=1.0 / math.sqrt(self.bands))
+        spread = keras.initializers.RandomNormal(stddev=1.0 / math.sqrt(self.bands), seed=self.seed)
+        glorot = keras.initializers.GlorotUniform(None if self.seed is None else self.seed + 1)
         self.alpha = add("alpha", (channels, self.bands), spread)
-        self.hidden_kernel = add("hidden_kernel", (channels, hidden), "glorot_uniform")
+        self.hidden_kernel = add("hidden_kernel", (channels, hidden), glorot)
         self.hidden_bias = add("hidden_bias", (hidden,), "zeros")
         self.channel_kernel = add("channel_kernel", (hidden, channels), "zeros")
         self.channel_bias = add("channel_bias", (channels,), "zeros")
@@ -154,7 +164,13 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the layer."""
-        return {**super().get_config(), "mode": self.mode, "bands": self.bands, "reduction": self.reduction}
+        arguments = {
+            "mode": self.mode,
+            "bands": self.bands,
+            "reduction": self.reduction,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **arguments}
 
     def _geometry(self, inputs: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
         """Height, width and the radial bands; as constants where the layer was built for this very size."""

@@ -35,18 +35,22 @@ class BackboneWeightsError(ValueError):
 
 
 def build_backbone(
-    settings: BackboneSettings, image: Any, insert: Callable[[Any], Any], weights: Path | None = None
+    settings: BackboneSettings,
+    image: Any,
+    insert: Callable[[Any], Any],
+    draw_seed: Callable[[], int],
+    weights: Path | None = None,
 ) -> Any:
     """Continue the graph from `image`, RGB in 0 to 255 of known size, through preprocessing and backbone.
 
-    `insert` is called once, with the maps at the place of the attention, and returns what goes on. `weights` is the
-    file of InceptionV3's weights, from `backbone_weights`. All layers stand in the one graph, under the same names
-    every time. Returns the symbolic maps of features, shape (batch, height, width, channels).
+    `insert` is called once, with the maps at the place of the attention, and returns what goes on. `draw_seed`
+    gives each layer the seed of its random weights. `weights` is the file of InceptionV3's weights, from
+    `backbone_weights`. All layers stand in the one graph, under the same names every time. Returns the symbolic maps of features, shape (batch, height, width, channels).
     Raises BackboneWeightsError where the weights do not fit.
     """
     if settings.name == "compact":
-        return _compact(image, insert)
-    return _inception_v3(image, insert, weights)
+        return _compact(image, insert, draw_seed)
+    return _inception_v3(image, insert, draw_seed, weights)
 
 
 def backbone_weights(settings: BackboneSettings) -> Path | None:
@@ -120,7 +124,9 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None) -> Any:
+def _inception_v3(
+    image: Any, insert: Callable[[Any], Any], draw_seed: Callable[[], int], weights: Path | None
+) -> Any:
     """InceptionV3 without its top, [-1, 1] inside; Szegedy et al. 2016, "Rethinking the Inception architecture"."""
     scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing", dtype="float32")(image)
     source = keras.applications.InceptionV3(
@@ -131,7 +137,10 @@ def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None
     names = _numbered_names(source)
 
     def copy(layer: Any) -> Any:
-        return layer.__class__.from_config({**layer.get_config(), "name": names[layer.name]})
+        config = {**layer.get_config(), "name": names[layer.name]}
+        if isinstance(layer, keras.layers.Conv2D):
+            config["kernel_initializer"] = keras.initializers.GlorotUniform(draw_seed())
+        return layer.__class__.from_config(config)
 
     reached = {}
 
@@ -143,7 +152,7 @@ def _inception_v3(image: Any, insert: Callable[[Any], Any], weights: Path | None
     # The clone is used for its layers alone: its own tensors begin at `scaled`, those in `reached` at the image.
     target = keras.models.clone_model(source, input_tensors=scaled, clone_function=copy, call_function=call)
     for layer in source.layers:
-        if layer.weights:
+        if layer.weights and weights is not None:
             target.get_layer(names[layer.name]).set_weights(layer.get_weights())
     return reached[source.layers[-1].name]
 
@@ -179,7 +188,7 @@ def _load(model: Any, weights: Path) -> None:
         raise BackboneWeightsError(message) from error
 
 
-def _compact(image: Any, insert: Callable[[Any], Any]) -> Any:
+def _compact(image: Any, insert: Callable[[Any], Any], draw_seed: Callable[[], int]) -> Any:
     """A small network for traces of synthesis, which sees the high-pass residual alone.
 
     The residual is the image less its 3 x 3 mean. Each of three stages is two 3 x 3 convolutions, the first of which halves the
@@ -192,14 +201,19 @@ def _compact(image: Any, insert: Callable[[Any], Any]) -> Any:
     x = keras.layers.Rescaling(RESIDUAL_GAIN, name="preprocessing", dtype="float32")(x)
     for number, width in enumerate(COMPACT_WIDTHS, start=1):
         name = f"stage{number}"
-        x = _convolution(x, width, f"{name}_conv1", strides=2)
-        x = _convolution(x, width, f"{name}_conv2", activation_name=name)
+        x = _convolution(x, width, f"{name}_conv1", draw_seed(), strides=2)
+        x = _convolution(x, width, f"{name}_conv2", draw_seed(), activation_name=name)
         if name == ATTENTION_PLACES["compact"]:
             x = insert(x)
     return x
 
 
-def _convolution(x: Any, width: int, name: str, strides: int = 1, activation_name: str | None = None) -> Any:
-    x = keras.layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False, name=name)(x)
+def _convolution(
+    x: Any, width: int, name: str, seed: int, strides: int = 1, activation_name: str | None = None
+) -> Any:
+    kernel = keras.initializers.GlorotUniform(seed)
+    x = keras.layers.Conv2D(
+        width, 3, strides=strides, padding="same", use_bias=False, kernel_initializer=kernel, name=name
+    )(x)
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
     return keras.layers.Activation("relu", name=activation_name or f"{name}_relu")(x)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import re
 import zipfile
 from pathlib import Path
@@ -34,34 +35,39 @@ def build_detector(
         message = f"frames.size must be >= {smallest} for backbone.name={backbone.name}, got {size}"
         raise ValueError(message)
     weights = backbone_weights(backbone)
-    keras.utils.set_random_seed(seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
-        return _assemble(model, backbone, size, weights)
+        return _assemble(model, backbone, size, weights, random.Random(seed))
     finally:
         keras.config.set_dtype_policy(policy)
 
 
 def _assemble(
-    model: ModelSettings, backbone: BackboneSettings, size: int, weights: Path | None
+    model: ModelSettings, backbone: BackboneSettings, size: int, weights: Path | None, source: random.Random
 ) -> keras.Model:
+    # Without a seed of its own, a layer draws one from Python's global generator, which other threads draw from, too.
+    def draw_seed() -> int:
+        return source.getrandbits(31)
+
     def attend(maps: Any) -> Any:
         return (
             maps
             if model.attention == "none"
-            else FourierAttention(mode=model.attention, name=ATTENTION)(maps)
+            else FourierAttention(mode=model.attention, seed=draw_seed(), name=ATTENTION)(maps)
         )
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     # Resizing alone would put all layers behind it into training mode where a caller leaves `training` out.
     resized = resizing(size)(image, training=False)
-    x = build_backbone(backbone, resized, attend, weights)
+    x = build_backbone(backbone, resized, attend, draw_seed, weights)
     x = keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")(x)
-    x = keras.layers.Dropout(model.dropout, name="dropout1")(x)
-    x = keras.layers.Dense(model.dense_units, activation="relu", name="dense")(x)
-    x = keras.layers.Dropout(model.dropout, name="dropout2")(x)
-    logit = keras.layers.Dense(1, name=LOGIT, dtype="float32")(x)
+    x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout1")(x)
+    kernel = keras.initializers.GlorotUniform(draw_seed())
+    x = keras.layers.Dense(model.dense_units, activation="relu", kernel_initializer=kernel, name="dense")(x)
+    x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout2")(x)
+    kernel = keras.initializers.GlorotUniform(draw_seed())
+    logit = keras.layers.Dense(1, kernel_initializer=kernel, name=LOGIT, dtype="float32")(x)
     return keras.Model(image, logit, name="detector")
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import random
+import threading
 from pathlib import Path
 
 import keras
@@ -97,6 +99,25 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(compact):
     same, other = (build_detector(ModelSettings(), COMPACT, 64, seed) for seed in (0, 1))
     assert all(map(np.array_equal, compact.get_weights(), same.get_weights()))
     assert not all(map(np.array_equal, compact.get_weights(), other.get_weights()))
+
+
+@pytest.mark.parametrize(("settings", "size"), [(COMPACT, 64), (INCEPTION, 75)])
+def test_other_threads_that_draw_random_numbers_do_not_change_the_weights(settings, size):
+    expected = build_detector(ModelSettings(), settings, size, 0).get_weights()
+    done = threading.Event()
+
+    def draw():
+        while not done.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        built = build_detector(ModelSettings(), settings, size, 0).get_weights()
+    finally:
+        done.set()
+        thread.join()
+    assert all(map(np.array_equal, expected, built))
 
 
 def test_names_do_not_depend_on_what_was_built_before(inception):

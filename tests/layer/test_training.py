@@ -34,7 +34,14 @@ SIZE = 32
 COMPACT = BackboneSettings(name="compact", weights="none")
 MODEL = ModelSettings(dense_units=16)
 FLIPS = AugmentationSettings(rotation=0, translation=0.1, shear=0, zoom=0)
-QUICK = TrainSettings(epochs=6, batch_size=8, learning_rate=3e-3, fine_tune_epochs=1, augmentation=FLIPS)
+QUICK = TrainSettings(
+    epochs=6,
+    batch_size=8,
+    learning_rate=3e-3,
+    fine_tune_epochs=1,
+    augmentation=FLIPS,
+    precision="float32",  # auto would make the numbers depend on the processor
+)
 
 
 def write_frames(folder, videos, seed, per_video=2):
