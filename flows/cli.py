@@ -1,5 +1,6 @@
 """The command line: `fourier-deepfake`. Results on stdout, the log on stderr; exit code 0 done, 1 failed, 2 bad input."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,7 +177,11 @@ def main() -> None:
     """The console script."""
     for name, value in PREFECT_DEFAULTS.items():
         os.environ.setdefault(name, value)
-    app()
+    try:
+        app()
+    finally:
+        # A temporary server says when it stops, behind the results.
+        logging.getLogger("prefect").setLevel(logging.WARNING)
 
 
 def _settings(
@@ -196,9 +201,10 @@ def _work(workspace: Path, *, make: bool = True) -> Iterator[Path]:
         root = workspace.expanduser().resolve()
         if make:
             Workspace(root).prepare()
+        from flows.observe import quick_alone
         from flows.terminal import log_to_terminal
 
-        with log_to_terminal():
+        with log_to_terminal(), quick_alone():
             yield root
 
 

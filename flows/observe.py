@@ -3,6 +3,8 @@
 import base64
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.config import Settings
@@ -36,6 +39,16 @@ def task_runner(runner: Runner, workers: int | None) -> TaskRunner[Any]:
         if runner == "processes"
         else ThreadPoolTaskRunner(max_workers=count)
     )
+
+
+@contextmanager
+def quick_alone() -> Iterator[None]:
+    """Without a server, no heartbeats: nobody listens to them, and each flow would wait up to a second for their thread."""
+    if get_current_settings().api.url:
+        yield
+        return
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def show_log() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
 
 from storage.workspace import Workspace
@@ -58,28 +57,35 @@ class Run:
         found = stage.lookup(self.workspace, inputs)
         task = stage.task(self.workspace, refresh=found.artifact is None)
         state: Any = task(label, inputs, return_state=True)
-        self._note(stage, state, found)
+        self._note(stage, found, cached=state.name == "Cached")
         artifact: Artifact = state.result()
         return artifact
 
     def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
-        """Submit every call to the flow's task runner; a file that the disk refuses is a reason, not the end of the rest."""
-        tasks = {refresh: stage.task(self.workspace, refresh=refresh) for refresh in (False, True)}
+        """Submit to the flow's task runner what the cache does not hold: a task for each cached video would cost more than it says.
+
+        A file that the disk refuses is a reason, not the end of the rest.
+        """
+        task = stage.task(self.workspace, refresh=True)
         names: dict[PrefectFuture[Artifact], str] = {}
         lookups: dict[str, Lookup] = {}
-        for name, inputs in calls.items():
-            lookups[name] = stage.lookup(self.workspace, inputs)
-            future = tasks[lookups[name].artifact is None].submit(f"{stage.name} {name}", inputs)
-            names[future] = name
         artifacts: dict[str, Artifact] = {}
         failures: dict[str, str] = {}
+        for name, inputs in calls.items():
+            found = lookups[name] = stage.lookup(self.workspace, inputs)
+            if found.artifact:
+                artifacts[name] = found.artifact
+                self._note(stage, found, cached=True)
+            else:
+                names[task.submit(f"{stage.name} {name}", inputs)] = name
         progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
-        for done, future in enumerate(as_completed(list(names)), start=1):
+        if artifacts:
+            kept = len(artifacts)
+            progress.report(kept / len(calls), f"{kept} of {len(calls)}: unchanged")
+        for done, future in enumerate(as_completed(list(names)), start=len(artifacts) + 1):
             name = names[future]
-            result: Any = future.result(
-                raise_on_failure=False
-            )  # before the state, which is not final until then
-            self._note(stage, future.state, lookups[name])
+            result: Any = future.result(raise_on_failure=False)
+            self._note(stage, lookups[name], cached=False)
             if isinstance(result, Artifact):
                 artifacts[name] = result
             elif isinstance(result, OSError):
@@ -90,8 +96,8 @@ class Run:
             progress.report(done / len(calls), f"{done} of {len(calls)}: {name}")
         return Mapped(artifacts=artifacts, failures=failures)
 
-    def _note(self, stage: Stage, state: State[Any], found: Lookup) -> None:
-        self.steps.append(Step(STAGE_OF.get(stage.name, stage.name), state.name == "Cached", found.why))
+    def _note(self, stage: Stage, found: Lookup, *, cached: bool) -> None:
+        self.steps.append(Step(STAGE_OF.get(stage.name, stage.name), cached, found.why))
 
 
 @dataclass

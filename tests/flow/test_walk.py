@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from pydantic import BaseModel, ConfigDict
 
+from flows.observe import quick_alone
 from flows.walk import Plan, Run, Step, actions, reasons
 from storage.workspace import Workspace
 from tasks.stage import Artifact, Mapped, Stage
@@ -58,6 +62,22 @@ def test_an_unchanged_second_run_does_nothing_again(tmp_path):
     total, _, steps = add_squares(str(tmp_path), [1, 2, 3])
     assert total == 14
     assert actions(steps) == {"extract": "cached", "train": "cached"}
+
+
+def test_cached_items_of_a_map_cost_no_task_run(tmp_path):
+    add_squares(str(tmp_path), [1, 2])
+    run_id = add_squares(str(tmp_path), [1, 2, 3], return_state=True).state_details.flow_run_id
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    with get_client(sync_client=True) as client:
+        names = [run.name for run in client.read_task_runs(flow_run_filter=only)]
+    assert sorted(names) == ["add", "extract 3"]
+
+
+def test_heartbeats_are_sent_to_a_server_only():
+    with temporary_settings({PREFECT_API_URL: None}), quick_alone():
+        assert PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() is None
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}), quick_alone():
+        assert PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value() == 180
 
 
 def test_a_new_item_runs_alone_and_what_follows_runs_again(tmp_path):
