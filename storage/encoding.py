@@ -54,6 +54,7 @@ def _x264_parameters(bitrate: int) -> str:
     kilobits = bitrate // 1000
     parameters = {
         "threads": 1,
+        "cpu-independent": 1,  # with AVX-512, the choice of frame types reads memory that was never written
         "vbv-maxrate": kilobits,
         "vbv-bufsize": max(1, int(kilobits * BUFFER_S)),
         "nal-hrd": "cbr",

@@ -70,7 +70,7 @@ def sample(
     return {"sources": settings.sources, "videos": 2 * settings.sources, "seed": seed}
 
 
-SAMPLE = Stage("sample", version=1, function=sample)
+SAMPLE = Stage("sample", version=2, function=sample)
 
 
 def _require_empty(output: Path) -> None:
