@@ -6,9 +6,10 @@ from typing import Literal
 
 from storage.layouts.base import DataSetError, Grouping, Layout, Listing, read_tree
 from storage.layouts.folders import ClassFolders, nothing_found
+from storage.layouts.pairs import PairTable
 from storage.layouts.table import Table
 
-LAYOUTS: tuple[Layout, ...] = (Table(), ClassFolders())
+LAYOUTS: tuple[Layout, ...] = (PairTable(), Table(), ClassFolders())
 LABELS = {"real": 0, "fake": 1}
 
 

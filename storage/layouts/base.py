@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -201,6 +201,44 @@ def stem_group(name: str) -> str:
     while words and label_of_word(words[-1]) is not None:
         words = words[:-1]
     return "_".join(words) if words else stem
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a path of a table leads."""
+
+    path: str
+    """The file on disk, or, where there is none, the path as it was written, in POSIX form without detours."""
+    reason: str | None
+    """Why there is none."""
+
+
+class FileFinder:
+    """The files of a tree, also by their names in lower case and, videos, without their extensions, where those are unique."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(names)
+        self._folded: dict[str, str | None] = {}
+        for name in names:
+            for key in {name.lower(), _without_suffix(name)}:
+                self._folded[key] = None if key in self._folded else name
+
+    def locate(self, written: str, table: str) -> Located:
+        """The file that `table` means: the very name, or the only one that differs in letter case or extension alone."""
+        path = os.path.normpath(written.strip().replace("\\", "/"))
+        if PurePosixPath(path).is_absolute() or path.split("/")[0] == ".." or re.match(r"^[A-Za-z]:", path):
+            return Located(path, f"{table} names {written}, which leaves the folder of the data set")
+        found = path if path in self._names else self._find_folded(path)
+        return Located(found or path, None if found else f"{table} names it, the disk does not have it")
+
+    def _find_folded(self, path: str) -> str | None:
+        folded = path.lower()
+        return self._folded[folded] if folded in self._folded else self._folded.get(_without_suffix(path))
+
+
+def _without_suffix(name: str) -> str:
+    """The key of a video by its stem; for any other file the name itself, so that a video never stands for it."""
+    return f"{name.removesuffix(name[-len(suffix_of(name)) :]).lower()}.*" if is_video(name) else name.lower()
 
 
 def describe_suffixes(tree: Tree) -> str:

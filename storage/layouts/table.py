@@ -2,14 +2,14 @@
 
 import csv
 import io
-import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from storage.layouts.base import (
     DataSetError,
+    FileFinder,
     Grouping,
     Listing,
     SourceVideo,
@@ -59,7 +59,7 @@ class Table:
     def recognise(self, tree: Tree) -> str | None:
         """By which table. Raises DataSetError where several fit, or the one that was named does not."""
         if tree.table is not None:
-            columns = _columns(tree.root / tree.table)
+            columns = columns_of(tree.root / tree.table)
             if not _fits(columns):
                 message = (
                     f"{tree.root / tree.table} has no column for paths ({', '.join(PATH_COLUMNS)}) and one for labels "
@@ -68,7 +68,7 @@ class Table:
                 raise DataSetError(message)
             return f"table {tree.table}"
         found = [name for name in tree.files if "/" not in name and suffix_of(name) in TABLE_SUFFIXES]
-        found = [name for name in found if _fits(_columns(tree.root / name))]
+        found = [name for name in found if _fits(columns_of(tree.root / name))]
         if len(found) > 1:
             message = f"{tree.root} holds several tables of paths and labels: name the one that counts, {tree.root / found[0]} or {tree.root / found[1]}"
             raise DataSetError(message)
@@ -79,9 +79,9 @@ class Table:
         why = self.recognise(tree)
         assert why is not None
         name = why.removeprefix("table ")
-        rows = _rows(tree.root / name)
+        rows = rows_of(tree.root / name)
         column = _column_finder(rows[0] if rows else {})
-        files = _Files(tree.files)
+        files = FileFinder(tree.files)
         videos: dict[str, SourceVideo] = {}
         for row in rows:
             video = _video(row, column, files, name)
@@ -100,39 +100,19 @@ class Table:
         return Listing(self.name, why, (*videos.values(), *refused_videos(tree.refused)))
 
 
-class _Files:
-    """The files of a tree, also by their names in lower case where those are unique."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = frozenset(names)
-        self._folded: dict[str, str | None] = {}
-        for name in names:
-            self._folded[name.lower()] = None if name.lower() in self._folded else name
-
-    def find(self, path: str) -> str | None:
-        """The file that a table means: the very name, or the only one that differs in letter case alone."""
-        return path if path in self._names else self._folded.get(path.lower())
-
-
-def _video(row: Row, column: dict[str, str], files: _Files, table: str) -> SourceVideo:
-    written = row[column["path"]].strip()
-    path = os.path.normpath(written.replace("\\", "/"))
+def _video(row: Row, column: dict[str, str], files: FileFinder, table: str) -> SourceVideo:
+    located = files.locate(row[column["path"]].strip(), table)
+    path = located.path
     group = row.get(column.get("group", ""), "").strip() or stem_group(path)
     target = row.get(column.get("target_id", ""), "").strip() or None
     label_text = row[column["label"]].strip()
     label = label_of_word(label_text)
     label = LABEL_NUMBERS.get(label_text.lower()) if label is None else label
     split_text = row.get(column.get("split", ""), "").strip().lower()
-    reason = None if label is not None else f"{table} says {label_text!r}, which is neither real nor fake"
-    outside = PurePosixPath(path).is_absolute() or path.startswith("..") or re.match(r"^[A-Za-z]:", path)
-    found = None if outside else files.find(path)
-    if outside:
-        reason = f"{table} names {written}, which leaves the folder of the data set"
-    elif found is None:
-        reason = f"{table} names it, the disk does not have it"
+    undecided = None if label is not None else f"{table} says {label_text!r}, which is neither real nor fake"
     return SourceVideo(
-        path=found or path,
-        files=(found,) if found else (),
+        path=path,
+        files=() if located.reason else (path,),
         kind="images" if is_image(path) else "video",
         group=group.replace("\\", "/").lower(),
         label=label,
@@ -141,8 +121,8 @@ def _video(row: Row, column: dict[str, str], files: _Files, table: str) -> Sourc
         compression=row.get(column.get("compression", ""), "").strip() or None,
         target_id=target,
         official_split=SPLIT_WORDS.get(split_text),
-        missing=found is None,
-        reason=reason,
+        missing=located.reason is not None,
+        reason=located.reason or undecided,
     )
 
 
@@ -170,7 +150,8 @@ def _column_finder(row: Row) -> dict[str, str]:
     }
 
 
-def _columns(path: Path) -> list[str]:
+def columns_of(path: Path) -> list[str]:
+    """The names of a table's columns."""
     if suffix_of(path.name) == ".parquet":
         return list(pq.read_schema(path).names)
     with path.open("rb") as file:
@@ -178,7 +159,8 @@ def _columns(path: Path) -> list[str]:
         return list(reader.fieldnames or [])
 
 
-def _rows(path: Path) -> list[Row]:
+def rows_of(path: Path) -> list[Row]:
+    """The rows of a table, all values as text, without those that hold nothing."""
     if suffix_of(path.name) == ".parquet":
         return [
             {name: "" if value is None else str(value) for name, value in row.items()}
