@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from storage.layouts.base import DataSetError, Grouping, Layout, Listing, read_tree
+from storage.layouts.celeb_df import CelebDf
 from storage.layouts.dfdc import Dfdc
 from storage.layouts.folders import ClassFolders, nothing_found
 from storage.layouts.pairs import PairTable
 from storage.layouts.table import Table
 
-LAYOUTS: tuple[Layout, ...] = (PairTable(), Table(), Dfdc(), ClassFolders())
+LAYOUTS: tuple[Layout, ...] = (PairTable(), Table(), Dfdc(), CelebDf(), ClassFolders())
 LABELS = {"real": 0, "fake": 1}
 
 

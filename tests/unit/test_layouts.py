@@ -142,6 +142,37 @@ def test_a_label_that_dfdc_does_not_know_stays_undecided_with_what_was_seen(tmp_
     ]  # fmt: skip
 
 
+CELEB_DF = (
+    "Celeb-real/id0_0001.mp4", "Celeb-real/id1_0000.mp4", "YouTube-real/00170.mp4",
+    "Celeb-synthesis/id0_id1_0001.mp4", "Celeb-synthesis/id0_id2_0001.mp4", "Celeb-synthesis/id1_id0_0000.mp4",
+)  # fmt: skip
+
+
+def test_a_fake_of_celeb_df_stands_with_the_clip_of_its_target_not_of_its_source(tmp_path):
+    listing = read_layout(tree(tmp_path / "deepfake", *CELEB_DF))
+    assert listing.layout == "Celeb-DF"
+    assert [(video.label, video.group) for video in listing.videos] == [
+        (0, "id0_0001"), (0, "id1_0000"), (1, "id0_0001"), (1, "id0_0001"), (1, "id1_0000"), (0, "youtube-real/00170"),
+    ]  # fmt: skip
+    fake = next(video for video in listing.videos if video.path.endswith("id0_id2_0001.mp4"))
+    assert (fake.target_id, fake.source_id) == ("id0", "id2")
+    assert {video.official_split for video in listing.videos} == {None}
+
+
+def test_in_the_testing_list_of_celeb_df_one_is_real(tmp_path):
+    root = tree(tmp_path, *CELEB_DF)
+    lines = "1 YouTube-real/00170.mp4\n0 Celeb-synthesis/id1_id0_0000.mp4\n1 Celeb-real/id1_0000.mp4\n1 Celeb-real/id9_0000.mp4\n"
+    (root / "List_of_testing_videos.txt").write_text(lines)
+    listing = read_layout(root)
+    tested = {video.path for video in listing.videos if video.official_split == "test"}
+    assert tested == {"YouTube-real/00170.mp4", "Celeb-synthesis/id1_id0_0000.mp4", "Celeb-real/id1_0000.mp4"}
+    assert {video.official_split for video in listing.videos} == {"test", "train"}
+    assert "1 of the 4 videos" in listing.why
+    (root / "List_of_testing_videos.txt").write_text("0 YouTube-real/00170.mp4\n")
+    with pytest.raises(DataSetError, match=r"line 1: expected 1 \(real\)"):
+        read_layout(root)
+
+
 def test_a_path_of_both_classes_is_undecidable_and_says_what_was_seen(tmp_path):
     listing = read_layout(tree(tmp_path, "real/fake/1.mp4", "real/2.mp4"))
     odd = next(video for video in listing.videos if video.path == "real/fake/1.mp4")

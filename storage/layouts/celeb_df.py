@@ -1,0 +1,91 @@
+"""Celeb-DF, versions 1 and 2: three folders, and a list of the testing videos."""
+
+import re
+
+from storage.layouts.base import DataSetError, Grouping, Listing, SourceVideo, Tree, is_video, stem_group
+
+LABELS = {"celeb-real": 0, "youtube-real": 0, "celeb-synthesis": 1}
+TESTING = "List_of_testing_videos.txt"
+REAL_NAME = re.compile(r"^(?P<target>id\d+)_(?P<clip>\d+)$")
+FAKE_NAME = re.compile(r"^(?P<target>id\d+)_(?P<source>id\d+)_(?P<clip>\d+)$")
+
+
+class CelebDf:
+    """Labels from the folders `Celeb-real`, `YouTube-real` and `Celeb-synthesis`; identities from the names.
+
+    `idA_idB_CCCC` is clip CCCC of person A (the target) with the face of B (the source): it is one group with
+    `Celeb-real/idA_CCCC`. What `List_of_testing_videos.txt` names is the official test split, the rest that of training.
+    """
+
+    name = "Celeb-DF"
+
+    def recognise(self, tree: Tree) -> str | None:
+        """By its folder of fakes beside one of reals."""
+        found = {folder for name in tree.files if (folder := _folder(name)) in LABELS}
+        fits = tree.table is None and "celeb-synthesis" in found and len(found) > 1
+        return f"folders {', '.join(sorted(found))}" if fits else None
+
+    def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
+        """A video for each file in the three folders."""
+        why = self.recognise(tree) or ""
+        listed = _testing(tree)
+        names = [name for name in tree.files if _folder(name) in LABELS and is_video(name)]
+        videos = tuple(_video(name, listed) for name in names)
+        if listed is None:
+            return Listing(self.name, f"{why}; no {TESTING}, so no official split", videos)
+        absent = len(listed - {_key(name) for name in names})
+        return Listing(
+            self.name, f"{why}; {absent} of the {len(listed)} videos of {TESTING} are not there", videos
+        )
+
+
+def _folder(name: str) -> str:
+    """The folder that a file lies in, in lower case."""
+    return name.rpartition("/")[0].rpartition("/")[2].lower()
+
+
+def _key(name: str) -> str:
+    """Folder and file as the list of testing videos names them, in lower case."""
+    return "/".join(name.lower().split("/")[-2:])
+
+
+def _testing(tree: Tree) -> set[str] | None:
+    """What the list names, None where there is none. Raises DataSetError where its labels contradict the folders."""
+    found = [name for name in tree.files if name.rpartition("/")[2] == TESTING]
+    if not found:
+        return None
+    listed = set()
+    for number, line in enumerate((tree.root / found[0]).read_text("utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        label, _, path = line.strip().partition(" ")
+        expected = LABELS.get(_folder(path.strip()))
+        # In this list 1 is real, against the custom of this field.
+        if expected is None or label != str(1 - expected):
+            message = (
+                f"{tree.root / found[0]}, line {number}: expected 1 (real) or 0 (fake) and a video of Celeb-real, YouTube-real or "
+                f"Celeb-synthesis that agrees, got {line.strip()[:80]!r}"
+            )
+            raise DataSetError(message)
+        listed.add(_key(path.strip()))
+    return listed
+
+
+def _video(name: str, listed: set[str] | None) -> SourceVideo:
+    folder = name.rpartition("/")[0].rpartition("/")[2]
+    label = LABELS[folder.lower()]
+    stem = name.rpartition("/")[2].rpartition(".")[0].lower()
+    match = (FAKE_NAME if label else REAL_NAME).match(stem)
+    group = f"{match['target']}_{match['clip']}" if match else f"{folder.lower()}/{stem_group(name)}"
+    return SourceVideo(
+        path=name,
+        files=(name,),
+        kind="video",
+        group=group,
+        label=label,
+        label_source=f"folder {folder}",
+        method="Celeb-synthesis" if label else None,
+        source_id=match["source"] if match and label else None,
+        target_id=match["target"] if match else None,
+        official_split=None if listed is None else "test" if _key(name) in listed else "train",
+    )
