@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from storage.layouts.base import DataSetError, Grouping, Layout, Listing, read_tree
+from storage.layouts.base import DataSetError, Grouping, Layout, Listing, read_tree, refused_videos
 from storage.layouts.celeb_df import CelebDf
 from storage.layouts.dfdc import Dfdc
 from storage.layouts.folders import ClassFolders, nothing_found
@@ -25,6 +25,8 @@ def read_layout(
     """
     tree = read_tree(path)
     listing = next((layout.read(tree, grouping) for layout in LAYOUTS if layout.recognise(tree)), None)
+    if listing is not None:
+        listing = replace(listing, videos=(*listing.videos, *refused_videos(tree.refused)))
     if listing is None or not listing.videos:
         raise nothing_found(tree)
     if label is not None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
@@ -212,6 +212,16 @@ class Located:
     reason: str | None
     """Why there is none."""
 
+    @property
+    def missing(self) -> bool:
+        """Whether there is none."""
+        return self.reason is not None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file, or nothing."""
+        return () if self.missing else (self.path,)
+
 
 class FileFinder:
     """The files of a tree, also by their names in lower case and, videos, without their extensions, where those are unique."""
@@ -225,7 +235,7 @@ class FileFinder:
 
     def locate(self, written: str, table: str) -> Located:
         """The file that `table` means: the very name, or the only one that differs in letter case or extension alone."""
-        path = os.path.normpath(written.strip().replace("\\", "/"))
+        path = os.path.normpath(written.replace("\\", "/"))
         if PurePosixPath(path).is_absolute() or path.split("/")[0] == ".." or re.match(r"^[A-Za-z]:", path):
             return Located(path, f"{table} names {written}, which leaves the folder of the data set")
         found = path if path in self._names else self._find_folded(path)
@@ -239,6 +249,17 @@ class FileFinder:
 def _without_suffix(name: str) -> str:
     """The key of a video by its stem; for any other file the name itself, so that a video never stands for it."""
     return f"{name.removesuffix(name[-len(suffix_of(name)) :]).lower()}.*" if is_video(name) else name.lower()
+
+
+def require_some(videos: Collection[SourceVideo], named_by: Path, root: Path, what: str = "videos") -> None:
+    """Raise DataSetError where metadata names videos and not one of them is on disk."""
+    if videos and all(video.missing for video in videos):
+        first = next(iter(videos)).path
+        message = (
+            f"{named_by} names {len(videos)} {what} and none of them is there, first {first}: "
+            f"paths are relative to {root}"
+        )
+        raise DataSetError(message)
 
 
 def describe_suffixes(tree: Tree) -> str:

@@ -1,6 +1,7 @@
 """The DeepFake Detection Challenge: a metadata.json beside the videos of each part."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from storage.layouts.base import (
@@ -11,6 +12,7 @@ from storage.layouts.base import (
     SourceVideo,
     Tree,
     label_of_word,
+    require_some,
     stem_group,
 )
 
@@ -28,31 +30,32 @@ class Dfdc:
 
     def recognise(self, tree: Tree) -> str | None:
         """By which files of metadata; others of that name are passed over."""
-        if tree.table is not None:
-            return None
-        found = [name for name in _metadata(tree) if _entries(tree.root / name) is not None]
-        return (
-            f"{', '.join(found[:3])}{f' and {len(found) - 3} more' if found[3:] else ''}" if found else None
-        )
+        return _describe(_metadata(tree)) if tree.table is None else None
 
     def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
         """A video an entry; one that is missing or has no label keeps its row with the reason."""
+        metadata = _metadata(tree)
         files = FileFinder(tree.files)
         videos = [
             _video(f"{name.removesuffix(METADATA)}{file}", entry, files, name)
-            for name in _metadata(tree)
-            for file, entry in (_entries(tree.root / name) or {}).items()
+            for name, entries in metadata.items()
+            for file, entry in entries.items()
         ]
+        require_some(videos, tree.root / next(iter(metadata)), tree.root)
         missing = sum(video.missing for video in videos)
-        if missing == len(videos):
-            message = f"{tree.root}: its {METADATA} names {missing} videos and none of them is there, first {videos[0].path}"
-            raise DataSetError(message)
-        why = f"{self.recognise(tree)}; {missing} of the {len(videos)} videos they name are not there"
+        why = f"{_describe(metadata)}; {missing} of the {len(videos)} videos they name are not there"
         return Listing(self.name, why, tuple(videos))
 
 
-def _metadata(tree: Tree) -> list[str]:
-    return [name for name in tree.files if name.rpartition("/")[2] == METADATA]
+def _metadata(tree: Tree) -> dict[str, Entries]:
+    """The entries of each file of metadata that has any."""
+    names = [name for name in tree.files if name.rpartition("/")[2] == METADATA]
+    return {name: entries for name in names if (entries := _entries(tree.root / name)) is not None}
+
+
+def _describe(metadata: Mapping[str, Entries]) -> str | None:
+    names = list(metadata)
+    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}" if names else None
 
 
 def _entries(path: Path) -> Entries | None:
@@ -84,12 +87,12 @@ def _video(path: str, entry: dict[str, object], files: FileFinder, metadata: str
     undecided = f"{metadata} says {entry['label']!r}, which is neither real nor fake"
     return SourceVideo(
         path=located.path,
-        files=() if located.reason else (located.path,),
+        files=located.files,
         kind="video",
         group=source or stem_group(path),
         label=label,
         label_source=None if label is None else f"{metadata}, label",
         target_id=source,
-        missing=located.reason is not None,
+        missing=located.missing,
         reason=located.reason or (undecided if label is None else None),
     )

@@ -16,7 +16,6 @@ from storage.layouts.base import (
     is_image,
     is_video,
     label_of_word,
-    refused_videos,
     stem_group,
 )
 
@@ -54,7 +53,7 @@ class ClassFolders:
             counts = ", ".join(f"{RULES[rule]} ({rules.count(rule)} folders)" for rule in sorted(set(rules)))
             chosen = "by their names" if grouping == "auto" else f"by dataset.grouping={grouping}"
             why += f"; images grouped {chosen}: {counts}"
-        return Listing(self.name, why, (*videos, *refused_videos(tree.refused)))
+        return Listing(self.name, why, tuple(videos))
 
 
 RULES = {

@@ -1,7 +1,7 @@
 """A table whose rows are pairs: a real video and the fake that was made of it."""
 
-from storage.layouts.base import DataSetError, FileFinder, Grouping, Listing, SourceVideo, Tree, suffix_of
-from storage.layouts.table import TABLE_SUFFIXES, Row, columns_of, rows_of
+from storage.layouts.base import FileFinder, Grouping, Listing, SourceVideo, Tree, require_some
+from storage.layouts.table import Row, columns_of, root_tables, rows_of
 
 REAL_COLUMN, FAKE_COLUMN, PHOTO_COLUMN, NAME_COLUMN = "video", "deepfake", "image", "id"
 
@@ -16,11 +16,9 @@ class PairTable:
 
     def recognise(self, tree: Tree) -> str | None:
         """By which table."""
-        names = [name for name in tree.files if "/" not in name and suffix_of(name) in TABLE_SUFFIXES]
-        for name in names if tree.table is None else [tree.table]:
-            if suffix_of(name) in TABLE_SUFFIXES and _fits(columns_of(tree.root / name)):
-                return f"table {name}"
-        return None
+        tables = [name for name in root_tables(tree) if tree.table in (None, name)]
+        found = next((name for name in tables if _fits(columns_of(tree.root / name))), None)
+        return f"table {found}" if found else None
 
     def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
         """Two videos a row; one that is missing keeps its row with the reason."""
@@ -39,12 +37,7 @@ class PairTable:
                 if cells[column]:
                     video = _video(cells, column, label, group, files, table)
                     videos.setdefault(video.path, video)
-        if videos and all(video.missing for video in videos.values()):
-            message = (
-                f"{tree.root / table} names {len(videos)} videos and none of them is there, first {next(iter(videos))}: "
-                f"paths are relative to {tree.root}"
-            )
-            raise DataSetError(message)
+        require_some(videos.values(), tree.root / table, tree.root)
         return Listing(self.name, f"{why}, a pair a row", tuple(videos.values()))
 
 
@@ -56,13 +49,13 @@ def _video(cells: Row, column: str, label: int, group: str, files: FileFinder, t
     located = files.locate(cells[column], table)
     return SourceVideo(
         path=located.path,
-        files=() if located.reason else (located.path,),
+        files=located.files,
         kind="video",
         group=group,
         label=label,
         label_source=f"table {table}, column {column}",
         source_id=cells.get(PHOTO_COLUMN) or None if label else None,
         target_id=cells[REAL_COLUMN] or None if label else None,
-        missing=located.reason is not None,
+        missing=located.missing,
         reason=located.reason,
     )

@@ -16,7 +16,7 @@ from storage.layouts.base import (
     Tree,
     is_image,
     label_of_word,
-    refused_videos,
+    require_some,
     stem_group,
     suffix_of,
 )
@@ -67,8 +67,7 @@ class Table:
                 )
                 raise DataSetError(message)
             return f"table {tree.table}"
-        found = [name for name in tree.files if "/" not in name and suffix_of(name) in TABLE_SUFFIXES]
-        found = [name for name in found if _fits(columns_of(tree.root / name))]
+        found = [name for name in root_tables(tree) if _fits(columns_of(tree.root / name))]
         if len(found) > 1:
             message = f"{tree.root} holds several tables of paths and labels: name the one that counts, {tree.root / found[0]} or {tree.root / found[1]}"
             raise DataSetError(message)
@@ -90,14 +89,11 @@ class Table:
                 reason = f"{name} names it twice, with different labels"
                 video = SourceVideo(video.path, video.files, video.kind, video.group, reason=reason)
             videos[video.path] = video
-        if videos and all(video.missing for video in videos.values()):
-            first = next(iter(videos))
-            message = f"{tree.root / name} names {len(videos)} files and none of them is there, first {first}: paths are relative to {tree.root}"
-            raise DataSetError(message)
+        require_some(videos.values(), tree.root / name, tree.root, "files")
         if not videos:
             message = f"{tree.root / name} has no rows: write a path and a label for each video"
             raise DataSetError(message)
-        return Listing(self.name, why, (*videos.values(), *refused_videos(tree.refused)))
+        return Listing(self.name, why, tuple(videos.values()))
 
 
 def _video(row: Row, column: dict[str, str], files: FileFinder, table: str) -> SourceVideo:
@@ -112,7 +108,7 @@ def _video(row: Row, column: dict[str, str], files: FileFinder, table: str) -> S
     undecided = None if label is not None else f"{table} says {label_text!r}, which is neither real nor fake"
     return SourceVideo(
         path=path,
-        files=() if located.reason else (path,),
+        files=located.files,
         kind="images" if is_image(path) else "video",
         group=group.replace("\\", "/").lower(),
         label=label,
@@ -121,7 +117,7 @@ def _video(row: Row, column: dict[str, str], files: FileFinder, table: str) -> S
         compression=row.get(column.get("compression", ""), "").strip() or None,
         target_id=target,
         official_split=SPLIT_WORDS.get(split_text),
-        missing=located.reason is not None,
+        missing=located.missing,
         reason=located.reason or undecided,
     )
 
@@ -148,6 +144,11 @@ def _column_finder(row: Row) -> dict[str, str]:
         for meaning, candidates in known.items()
         if (names := [name for name in candidates if name in by_name])
     }
+
+
+def root_tables(tree: Tree) -> list[str]:
+    """The tables that lie in the root itself."""
+    return [name for name in tree.files if "/" not in name and suffix_of(name) in TABLE_SUFFIXES]
 
 
 def columns_of(path: Path) -> list[str]:

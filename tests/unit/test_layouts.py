@@ -257,6 +257,16 @@ def test_a_link_that_leaves_the_root_is_refused_with_a_reason(tmp_path):
     assert "link" in str(rows["real/2.mp4"].reason)
 
 
+def test_a_link_that_leaves_the_root_is_not_dropped_by_a_layout_of_its_own(tmp_path):
+    root = tree(tmp_path / "data", *CELEB_DF)
+    (tree(tmp_path, "outside.mp4") / "data" / "Celeb-real" / "id5_0000.mp4").symlink_to(
+        tmp_path / "outside.mp4"
+    )
+    listing = read_layout(root)
+    assert listing.layout == "Celeb-DF"
+    assert [video.path for video in listing.videos if video.missing] == ["Celeb-real/id5_0000.mp4"]
+
+
 def test_a_label_of_the_configuration_overrules_everything(tmp_path):
     listing = read_layout(tree(tmp_path, "real/1.mp4", "2.mp4"), label="fake")
     assert set(labels(listing).values()) == {1}
