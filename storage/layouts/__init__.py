@@ -4,7 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from storage.layouts.base import DataSetError, Grouping, Layout, Listing, read_tree, refused_videos
+from storage.layouts.base import (
+    DataSetError,
+    Grouping,
+    Layout,
+    Listing,
+    SourceVideo,
+    read_tree,
+    refused_videos,
+)
 from storage.layouts.celeb_df import CelebDf
 from storage.layouts.dfdc import Dfdc
 from storage.layouts.folders import ClassFolders, nothing_found
@@ -26,7 +34,7 @@ def read_layout(
     tree = read_tree(path)
     listing = next((layout.read(tree, grouping) for layout in LAYOUTS if layout.recognise(tree)), None)
     if listing is not None:
-        listing = replace(listing, videos=(*listing.videos, *refused_videos(tree.refused)))
+        listing = _with_links(listing, {video.path: video for video in refused_videos(tree.refused)})
     if listing is None or not listing.videos:
         raise nothing_found(tree)
     if label is not None:
@@ -48,3 +56,12 @@ def read_layout(
         )
         raise DataSetError(message)
     return listing
+
+
+def _with_links(listing: Listing, links: dict[str, SourceVideo]) -> Listing:
+    """The listing with a row for each link that leaves the root; one that it names already gets the reason."""
+    videos = [
+        replace(video, reason=links.pop(video.path).reason) if video.path in links else video
+        for video in listing.videos
+    ]
+    return replace(listing, videos=(*videos, *links.values()))

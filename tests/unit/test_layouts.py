@@ -267,6 +267,16 @@ def test_a_link_that_leaves_the_root_is_not_dropped_by_a_layout_of_its_own(tmp_p
     assert [video.path for video in listing.videos if video.missing] == ["Celeb-real/id5_0000.mp4"]
 
 
+def test_a_link_that_a_table_names_has_one_row_that_says_why(tmp_path):
+    root = tree(tmp_path, "outside.mp4", "data/a.mp4") / "data"
+    (root / "b.mp4").symlink_to(tmp_path / "outside.mp4")
+    (root / "t.csv").write_text("file,label\na.mp4,real\nb.mp4,fake\n")
+    link = read_layout(root).videos[1:]
+    assert [(video.path, video.label, video.missing, video.reason) for video in link] == [
+        ("b.mp4", 1, True, "a link that leaves the data set's folder")
+    ]
+
+
 def test_a_label_of_the_configuration_overrules_everything(tmp_path):
     listing = read_layout(tree(tmp_path, "real/1.mp4", "2.mp4"), label="fake")
     assert set(labels(listing).values()) == {1}
