@@ -145,7 +145,7 @@ def list_data_set(settings: DataSetSettings, root: Path, content: Content, group
     keeps its row, with the reason. Raises DataSetError where there is nothing to read.
     """
     name = parse_uri(settings.uri).name
-    listing = read_layout(root, settings.grouping or grouping, settings.label)
+    listing = read_layout(root, settings.rules(grouping))
     folder = root if root.is_dir() else root.parent
     with ThreadPoolExecutor(READERS) as pool:
         rows = list(pool.map(lambda video: _row(video, folder), listing.videos))

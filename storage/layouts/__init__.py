@@ -1,17 +1,23 @@
-"""Layouts of data sets on disk, one small adapter each; the first that recognises itself reads."""
+"""Layouts of data sets on disk, one small adapter each: which one a tree is, and what it says of its videos."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from storage.layouts.base import (
+    LABELS,
     DataSetError,
-    Grouping,
+    LabelName,
     Layout,
     Listing,
+    ReadingRules,
+    Recognised,
     SourceVideo,
+    Tree,
+    folders_of,
     read_tree,
     refused_videos,
+    relabelled,
 )
 from storage.layouts.celeb_df import CelebDf
 from storage.layouts.dfdc import Dfdc
@@ -19,49 +25,147 @@ from storage.layouts.folders import ClassFolders, nothing_found
 from storage.layouts.pairs import PairTable
 from storage.layouts.table import Table
 
-LAYOUTS: tuple[Layout, ...] = (PairTable(), Table(), Dfdc(), CelebDf(), ClassFolders())
-LABELS = {"real": 0, "fake": 1}
+TABLES: tuple[Layout, ...] = (PairTable(), Table())
+NAMED: tuple[Layout, ...] = (Dfdc(), CelebDf())
+"""Data sets that people know by name."""
+LAYOUTS: tuple[Layout, ...] = (*TABLES, *NAMED, ClassFolders())
 
 
-def read_layout(
-    path: Path, grouping: Grouping = "auto", label: Literal["real", "fake"] | None = None
-) -> Listing:
+def read_layout(path: Path, rules: ReadingRules | None = None) -> Listing:
     """Read the data set at `path`, a folder or a table.
 
-    `grouping` says which loose images make a video, `label` is that of everything in it and overrules what is found.
-    Raises DataSetError where there is nothing to read, or nothing with a label.
+    The labels of `rules` go before those of metadata, these before the layout's own, and a folder word comes last.
+    Raises DataSetError where there is nothing to read, nothing with a label, or two layouts fit.
     """
+    rules = rules or ReadingRules()
     tree = read_tree(path)
-    listing = next((layout.read(tree, grouping) for layout in LAYOUTS if layout.recognise(tree)), None)
-    if listing is not None:
-        listing = _with_links(listing, {video.path: video for video in refused_videos(tree.refused)})
-    if listing is None or not listing.videos:
+    listing = _listing(tree, rules)
+    links = {video.path: video for video in refused_videos(tree.refused)}
+    videos = _labelled(_with_links(listing.videos, links), rules, tree)
+    if not videos:
         raise nothing_found(tree)
-    if label is not None:
-        videos = tuple(
-            replace(
-                video,
-                label=LABELS[label],
-                label_source="configuration",
-                reason=video.reason if video.missing else None,
-            )
-            for video in listing.videos
-        )
-        return replace(listing, videos=videos)
-    if all(video.label is None for video in listing.videos):
-        first = listing.videos[0]
+    if all(video.label is None for video in videos):
+        first = videos[0]
         message = (
             f"no video of {path} has a label; first {first.path}: {first.reason}. Put the videos into folders real/ and fake/, "
             "write a table with the columns path and label, or set the label of the whole data set in the configuration"
         )
         raise DataSetError(message)
-    return listing
+    return replace(listing, videos=videos)
 
 
-def _with_links(listing: Listing, links: dict[str, SourceVideo]) -> Listing:
-    """The listing with a row for each link that leaves the root; one that it names already gets the reason."""
-    videos = [
+def _listing(tree: Tree, rules: ReadingRules) -> Listing:
+    if rules.layout is not None:
+        return _told(tree, rules)
+    table = _first(tree, TABLES)
+    named = [] if tree.table else _matches(tree, NAMED)
+    if len(named) > 1:
+        fits = " and as ".join(f"{layout.name} ({found.why})" for layout, found in named)
+        message = (
+            f"{tree.root} can be read as {fits}: name one with the data set's setting `layout`, or give the folder of each "
+            "as a data set of its own"
+        )
+        raise DataSetError(message)
+    if named:
+        listing = named[0][1].read(rules)
+        return _with_table(listing, table.read(rules)) if table else listing
+    found = table or ClassFolders().recognise(tree)
+    if not found:
+        raise nothing_found(tree)
+    return found.read(rules)
+
+
+def _told(tree: Tree, rules: ReadingRules) -> Listing:
+    layout = next(layout for layout in LAYOUTS if layout.name == rules.layout)
+    found = layout.recognise(tree)
+    if found is None:
+        others = ", ".join(f"{other.name} ({match.why})" for other, match in _matches(tree, LAYOUTS))
+        message = (
+            f"{tree.root} is not laid out as {rules.layout}; what fits: {others or 'nothing that is known'}"
+        )
+        raise DataSetError(message)
+    return found.read(rules)
+
+
+def _first(tree: Tree, layouts: Sequence[Layout]) -> Recognised | None:
+    return next((found for layout in layouts if (found := layout.recognise(tree)) is not None), None)
+
+
+def _matches(tree: Tree, layouts: Sequence[Layout]) -> list[tuple[Layout, Recognised]]:
+    return [(layout, found) for layout in layouts if (found := layout.recognise(tree)) is not None]
+
+
+def _with_table(listing: Listing, table: Listing) -> Listing:
+    """The listing of a named data set with the labels of a table that lies in its root; what it alone names is added."""
+    labels = {
+        video.path: (video.label, str(video.label_source))
+        for video in table.videos
+        if video.label is not None
+    }
+    videos, notes = relabelled(listing.videos, labels)
+    known = {video.path for video in videos}
+    added = tuple(video for video in table.videos if video.path not in known)
+    return replace(
+        listing,
+        why=f"{listing.why}; labels of {table.why}",
+        videos=(*videos, *added),
+        notes=(*listing.notes, *table.notes, *notes),
+    )
+
+
+def _labelled(videos: Sequence[SourceVideo], rules: ReadingRules, tree: Tree) -> tuple[SourceVideo, ...]:
+    """The videos with the labels that the configuration gives."""
+    if not rules.label and not rules.labels:
+        return tuple(videos)
+    used: set[str] = set()
+    changed = []
+    for video in videos:
+        told = _told_label(video, rules, used)
+        changed.append(
+            video
+            if told is None
+            else replace(
+                video,
+                label=LABELS[told],
+                label_source="configuration",
+                method=video.method if LABELS[told] else None,
+                reason=video.reason if video.missing else None,
+            )
+        )
+    unused = sorted(set(rules.labels) - used)
+    if unused:
+        folders = sorted({folder for name in tree.files for folder in folders_of(name)})
+        message = (
+            f"the setting labels names {unused[0]}, and no video of {tree.root} lies in a folder of that name: "
+            f"found {', '.join(folders[:20]) or 'no folder'}"
+        )
+        raise DataSetError(message)
+    return tuple(changed)
+
+
+def _told_label(video: SourceVideo, rules: ReadingRules, used: set[str]) -> LabelName | None:
+    """The label of the longest run of folders in the setting `labels` that the video lies in, else the data set's."""
+    folders = f"/{'/'.join(folders_of(video.files[0] if video.files else video.path))}/".lower()
+    named = {name: name.strip("/").lower() for name in rules.labels}
+    fitting = [name for name, run in named.items() if f"/{run}/" in folders]
+    used.update(fitting)
+    if not fitting:
+        return rules.label
+    longest = max(named[name].count("/") for name in fitting)
+    best = {rules.labels[name] for name in fitting if named[name].count("/") == longest}
+    if len(best) > 1:
+        message = (
+            f"the setting labels gives {video.path} both labels, by {' and '.join(fitting)}: "
+            "name the longer path of its folder"
+        )
+        raise DataSetError(message)
+    return best.pop()
+
+
+def _with_links(videos: Sequence[SourceVideo], links: dict[str, SourceVideo]) -> list[SourceVideo]:
+    """The videos with a row for each link that leaves the root; one that is named already gets the reason."""
+    named = [
         replace(video, reason=links.pop(video.path).reason) if video.path in links else video
-        for video in listing.videos
+        for video in videos
     ]
-    return replace(listing, videos=(*videos, *links.values()))
+    return [*named, *links.values()]

@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Content = Literal["scenes", "faces"]
 Grouping = Literal["auto", "directory", "prefix", "image"]
+LabelName = Literal["real", "fake"]
+LayoutName = Literal["table of pairs", "table", "DFDC", "Celeb-DF", "class folders"]
+
+LABELS: dict[LabelName, int] = {"real": 0, "fake": 1}
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".gif"}
@@ -43,9 +47,41 @@ class DataSetSettings(BaseModel):
     grouping: Grouping | None = Field(
         None, description="Which loose images make a video; dataset.grouping where not given."
     )
-    label: Literal["real", "fake"] | None = Field(
+    label: LabelName | None = Field(
         None, description="The label of everything in it, whatever its folders or tables say."
     )
+    labels: dict[str, LabelName] = Field(
+        {},
+        description="Labels by folder below the root, like {actors: real}: what they say goes before metadata, layout and names.",
+    )
+    layout: LayoutName | None = Field(
+        None,
+        description="How it is laid out; recognised where not given, and to be given where two layouts fit.",
+    )
+    fake_audio: LabelName = Field(
+        "real", description="The label of videos with real pictures and fake sound (FakeAVCeleb)."
+    )
+
+    def rules(self, grouping: Grouping) -> "ReadingRules":
+        """How it is read; `grouping` holds where the data set does not say otherwise."""
+        return ReadingRules(
+            grouping=self.grouping or grouping,
+            label=self.label,
+            labels=self.labels,
+            layout=self.layout,
+            fake_audio=self.fake_audio,
+        )
+
+
+@dataclass(frozen=True)
+class ReadingRules:
+    """What a reader was told of a data set, beyond its files."""
+
+    grouping: Grouping = "auto"
+    label: LabelName | None = None
+    labels: Mapping[str, LabelName] = field(default_factory=dict)
+    layout: LayoutName | None = None
+    fake_audio: LabelName = "real"
 
 
 @dataclass(frozen=True)
@@ -58,7 +94,11 @@ class SourceVideo:
     """The files it is made of, in order, POSIX, relative to the root; empty where they are missing."""
     kind: Literal["video", "images"]
     group: str
-    """What keeps related videos together."""
+    """The name of what it was made of, like a target clip: videos of one group stay together."""
+    links: tuple[str, ...] = ()
+    """Other groups that it joins to its own, like that of the source clip."""
+    family: str | None = None
+    """The data set whose names the groups are, where another data set uses them too."""
     label: int | None = None
     """0 real, 1 fake, None where it could not be decided."""
     label_source: str | None = None
@@ -81,6 +121,18 @@ class Listing:
     why: str
     """By what the layout was recognised, and which rules were taken."""
     videos: tuple[SourceVideo, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the data set: what is not there, what contradicts what."""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A tree in which a layout recognised itself."""
+
+    why: str
+    """By what."""
+    read: Callable[[ReadingRules], Listing]
+    """Lists the videos. Raises DataSetError where the tree contradicts itself."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +151,10 @@ class Tree:
 class Layout(Protocol):
     """A way to lay out a data set on disk."""
 
-    name: str
+    name: LayoutName
 
-    def recognise(self, tree: Tree) -> str | None:
-        """By what the tree is recognised as this layout; None where it is another."""
-        ...
-
-    def read(self, tree: Tree, grouping: Grouping) -> Listing:
-        """The videos. Raises DataSetError where the tree contradicts itself."""
+    def recognise(self, tree: Tree) -> Recognised | None:
+        """What makes the tree one of this layout, and how it is read then; None where it is another."""
         ...
 
 
@@ -165,6 +213,11 @@ def suffix_of(name: str) -> str:
     """The file name's extension in lower case, with its dot."""
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
     return f".{suffix.lower()}" if dot and stem else ""
+
+
+def folders_of(name: str) -> list[str]:
+    """The folders of a path, outermost first."""
+    return name.split("/")[:-1]
 
 
 def is_video(name: str) -> bool:
@@ -260,6 +313,43 @@ def require_some(videos: Collection[SourceVideo], named_by: Path, root: Path, wh
             f"paths are relative to {root}"
         )
         raise DataSetError(message)
+
+
+def note_missing(videos: Collection[SourceVideo], named_by: str) -> tuple[str, ...]:
+    """How many of the videos that metadata names are not on disk, in words; nothing where all are there."""
+    missing = sum(video.missing for video in videos)
+    return (f"{missing} of the {len(videos)} videos that {named_by} names are not there",) if missing else ()
+
+
+def relabelled(
+    videos: Sequence[SourceVideo], labels: Mapping[str, tuple[int, str]]
+) -> tuple[tuple[SourceVideo, ...], tuple[str, ...]]:
+    """The videos with the labels that metadata gives, by path, as (label, where it stands); and a note of contradictions."""
+    changed = []
+    contradicted = []
+    for video in videos:
+        label, source = labels.get(video.path, (video.label, video.label_source))
+        if None not in (video.label, label) and label != video.label:
+            contradicted.append(video.path)
+        changed.append(
+            video
+            if label == video.label
+            else replace(
+                video,
+                label=label,
+                label_source=source,
+                method=video.method if label else None,
+                reason=video.reason if video.missing else None,
+            )
+        )
+    notes = (
+        (
+            f"metadata contradicts the folders of {len(contradicted)} videos, first {contradicted[0]}: the metadata counts",
+        )
+        if contradicted
+        else ()
+    )
+    return tuple(changed), notes
 
 
 def describe_suffixes(tree: Tree) -> str:

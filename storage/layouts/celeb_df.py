@@ -2,7 +2,16 @@
 
 import re
 
-from storage.layouts.base import DataSetError, Grouping, Listing, SourceVideo, Tree, is_video, stem_group
+from storage.layouts.base import (
+    DataSetError,
+    LayoutName,
+    Listing,
+    Recognised,
+    SourceVideo,
+    Tree,
+    is_video,
+    stem_group,
+)
 
 LABELS = {"celeb-real": 0, "youtube-real": 0, "celeb-synthesis": 1}
 TESTING = "List_of_testing_videos.txt"
@@ -17,26 +26,26 @@ class CelebDf:
     `Celeb-real/idA_CCCC`. What `List_of_testing_videos.txt` names is the official test split, the rest that of training.
     """
 
-    name = "Celeb-DF"
+    name: LayoutName = "Celeb-DF"
 
-    def recognise(self, tree: Tree) -> str | None:
+    def recognise(self, tree: Tree) -> Recognised | None:
         """By its folder of fakes beside one of reals."""
         found = {folder for name in tree.files if (folder := _folder(name)) in LABELS}
-        fits = tree.table is None and "celeb-synthesis" in found and len(found) > 1
-        return f"folders {', '.join(sorted(found))}" if fits else None
+        if tree.table is not None or "celeb-synthesis" not in found or len(found) == 1:
+            return None
+        why = f"folders {', '.join(sorted(found))}"
+        return Recognised(why, lambda _: self._read(tree, why))
 
-    def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
+    def _read(self, tree: Tree, why: str) -> Listing:
         """A video for each file in the three folders."""
-        why = self.recognise(tree) or ""
         listed = _testing(tree)
         names = [name for name in tree.files if _folder(name) in LABELS and is_video(name)]
         videos = tuple(_video(name, listed) for name in names)
         if listed is None:
-            return Listing(self.name, f"{why}; no {TESTING}, so no official split", videos)
+            return Listing(self.name, why, videos, (f"no {TESTING}, so no official split",))
         absent = len(listed - {_key(name) for name in names})
-        return Listing(
-            self.name, f"{why}; {absent} of the {len(listed)} videos of {TESTING} are not there", videos
-        )
+        notes = (f"{absent} of the {len(listed)} videos of {TESTING} are not there",) if absent else ()
+        return Listing(self.name, why, videos, notes)
 
 
 def _folder(name: str) -> str:
@@ -87,5 +96,6 @@ def _video(name: str, listed: set[str] | None) -> SourceVideo:
         method="Celeb-synthesis" if label else None,
         source_id=match["source"] if match and label else None,
         target_id=match["target"] if match else None,
+        family=CelebDf.name,
         official_split=None if listed is None else "test" if _key(name) in listed else "train",
     )

@@ -7,11 +7,13 @@ from pathlib import Path
 from storage.layouts.base import (
     DataSetError,
     FileFinder,
-    Grouping,
+    LayoutName,
     Listing,
+    Recognised,
     SourceVideo,
     Tree,
     label_of_word,
+    note_missing,
     require_some,
     stem_group,
 )
@@ -26,15 +28,15 @@ class Dfdc:
     A fake and its original are one group. `split` is not read: it says train of everything in the training parts.
     """
 
-    name = "DFDC"
+    name: LayoutName = "DFDC"
 
-    def recognise(self, tree: Tree) -> str | None:
+    def recognise(self, tree: Tree) -> Recognised | None:
         """By which files of metadata; others of that name are passed over."""
-        return _describe(_metadata(tree)) if tree.table is None else None
+        metadata = _metadata(tree) if tree.table is None else {}
+        return Recognised(_describe(metadata), lambda _: self._read(tree, metadata)) if metadata else None
 
-    def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
+    def _read(self, tree: Tree, metadata: Mapping[str, Entries]) -> Listing:
         """A video an entry; one that is missing or has no label keeps its row with the reason."""
-        metadata = _metadata(tree)
         files = FileFinder(tree.files)
         videos = [
             _video(f"{name.removesuffix(METADATA)}{file}", entry, files, name)
@@ -42,9 +44,7 @@ class Dfdc:
             for file, entry in entries.items()
         ]
         require_some(videos, tree.root / next(iter(metadata)), tree.root)
-        missing = sum(video.missing for video in videos)
-        why = f"{_describe(metadata)}; {missing} of the {len(videos)} videos they name are not there"
-        return Listing(self.name, why, tuple(videos))
+        return Listing(self.name, _describe(metadata), tuple(videos), note_missing(videos, METADATA))
 
 
 def _metadata(tree: Tree) -> dict[str, Entries]:
@@ -53,9 +53,9 @@ def _metadata(tree: Tree) -> dict[str, Entries]:
     return {name: entries for name in names if (entries := _entries(tree.root / name)) is not None}
 
 
-def _describe(metadata: Mapping[str, Entries]) -> str | None:
+def _describe(metadata: Mapping[str, Entries]) -> str:
     names = list(metadata)
-    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}" if names else None
+    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}"
 
 
 def _entries(path: Path) -> Entries | None:

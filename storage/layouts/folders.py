@@ -9,10 +9,14 @@ from storage.layouts.base import (
     REAL_WORDS,
     DataSetError,
     Grouping,
+    LayoutName,
     Listing,
+    ReadingRules,
+    Recognised,
     SourceVideo,
     Tree,
     describe_suffixes,
+    folders_of,
     is_image,
     is_video,
     label_of_word,
@@ -25,33 +29,33 @@ FRAME_NAME = re.compile(r"^(?P<video>.+)_(?P<frame>\d+)$")
 class ClassFolders:
     """Labels from the folders below the root: an exact word of one class in the path decides."""
 
-    name = "class folders"
+    name: LayoutName = "class folders"
 
-    def recognise(self, tree: Tree) -> str | None:
+    def recognise(self, tree: Tree) -> Recognised | None:
         """By which folders; a tree of media without any such folder is read too, with no label."""
         media = [name for name in tree.files if is_video(name) or is_image(name)]
         if not media:
             return None
         words = sorted(
-            {folder for name in media for folder in _folders(name) if label_of_word(folder) is not None}
+            {folder for name in media for folder in folders_of(name) if label_of_word(folder) is not None}
         )
-        return (
+        why = (
             f"folders named {', '.join(words)}" if words else "videos or images, no folder named like a class"
         )
+        return Recognised(why, lambda rules: self._read(tree, why, rules))
 
-    def read(self, tree: Tree, grouping: Grouping) -> Listing:
+    def _read(self, tree: Tree, why: str, rules: ReadingRules) -> Listing:
         """A video for each video file, and for each group of images that `grouping` makes of the others."""
         videos = [_video(name, (name,), "video", stem_group(name)) for name in tree.files if is_video(name)]
         images = [name for name in tree.files if is_image(name)]
-        rules = []
+        taken = []
         for folder, names in _by_folder(images).items():
-            rule = _rule(folder, names) if grouping == "auto" else grouping
-            rules.append(rule)
+            rule = _rule(folder, names) if rules.grouping == "auto" else rules.grouping
+            taken.append(rule)
             videos += _group(folder, names, rule)
-        why = self.recognise(tree) or ""
-        if rules:
-            counts = ", ".join(f"{RULES[rule]} ({rules.count(rule)} folders)" for rule in sorted(set(rules)))
-            chosen = "by their names" if grouping == "auto" else f"by dataset.grouping={grouping}"
+        if taken:
+            counts = ", ".join(f"{RULES[rule]} ({taken.count(rule)} folders)" for rule in sorted(set(taken)))
+            chosen = "by their names" if rules.grouping == "auto" else f"by dataset.grouping={rules.grouping}"
             why += f"; images grouped {chosen}: {counts}"
         return Listing(self.name, why, tuple(videos))
 
@@ -63,9 +67,9 @@ RULES = {
 }
 
 
-def label_from_folders(name: str) -> tuple[int | None, str]:
+def label_fromfolders_of(name: str) -> tuple[int | None, str]:
     """The label that a path's folders give, and what was seen; None where no word or words of both classes are in it."""
-    found = [(folder, label_of_word(folder)) for folder in _folders(name)]
+    found = [(folder, label_of_word(folder)) for folder in folders_of(name)]
     labels = {label for _, label in found if label is not None}
     words = ", ".join(folder for folder, label in found if label is not None)
     if len(labels) == 1:
@@ -78,12 +82,8 @@ def label_from_folders(name: str) -> tuple[int | None, str]:
     )
 
 
-def _folders(name: str) -> list[str]:
-    return name.split("/")[:-1]
-
-
 def _video(path: str, files: tuple[str, ...], kind: str, group: str) -> SourceVideo:
-    label, seen = label_from_folders(files[0])
+    label, seen = label_fromfolders_of(files[0])
     return SourceVideo(
         path=path,
         files=files,
@@ -98,7 +98,7 @@ def _video(path: str, files: tuple[str, ...], kind: str, group: str) -> SourceVi
 
 def _method(name: str) -> str | None:
     """The folder just below the one that names the class, where a video lies deeper."""
-    folders = _folders(name)
+    folders = folders_of(name)
     place = next(index for index, folder in enumerate(folders) if label_of_word(folder) is not None)
     below = folders[place + 1 :]
     return below[0] if below and not is_image(name) else below[0] if len(below) > 1 else None

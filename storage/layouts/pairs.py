@@ -1,6 +1,15 @@
 """A table whose rows are pairs: a real video and the fake that was made of it."""
 
-from storage.layouts.base import FileFinder, Grouping, Listing, SourceVideo, Tree, require_some
+from storage.layouts.base import (
+    FileFinder,
+    LayoutName,
+    Listing,
+    Recognised,
+    SourceVideo,
+    Tree,
+    note_missing,
+    require_some,
+)
 from storage.layouts.table import Row, columns_of, root_tables, rows_of
 
 REAL_COLUMN, FAKE_COLUMN, PHOTO_COLUMN, NAME_COLUMN = "video", "deepfake", "image", "id"
@@ -12,19 +21,18 @@ class PairTable:
     A row is a group, and so are rows that share a real video. The column `image` names the photo whose face the fake wears: it is no video of the data set.
     """
 
-    name = "table of pairs"
+    name: LayoutName = "table of pairs"
 
-    def recognise(self, tree: Tree) -> str | None:
+    def recognise(self, tree: Tree) -> Recognised | None:
         """By which table."""
         tables = [name for name in root_tables(tree) if tree.table in (None, name)]
         found = next((name for name in tables if _fits(columns_of(tree.root / name))), None)
-        return f"table {found}" if found else None
+        return (
+            Recognised(f"table {found}, a pair a row", lambda _: self._read(tree, found)) if found else None
+        )
 
-    def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
+    def _read(self, tree: Tree, table: str) -> Listing:
         """Two videos a row; one that is missing keeps its row with the reason."""
-        why = self.recognise(tree)
-        assert why is not None
-        table = why.removeprefix("table ")
         files = FileFinder(tree.files)
         videos: dict[str, SourceVideo] = {}
         groups: dict[str, str] = {}
@@ -38,7 +46,8 @@ class PairTable:
                     video = _video(cells, column, label, group, files, table)
                     videos.setdefault(video.path, video)
         require_some(videos.values(), tree.root / table, tree.root)
-        return Listing(self.name, f"{why}, a pair a row", tuple(videos.values()))
+        named = tuple(videos.values())
+        return Listing(self.name, f"table {table}, a pair a row", named, note_missing(named, table))
 
 
 def _fits(columns: list[str]) -> bool:

@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 from storage.layouts.base import (
     DataSetError,
     FileFinder,
-    Grouping,
+    LayoutName,
     Listing,
+    Recognised,
     SourceVideo,
     Tree,
     is_image,
     label_of_word,
+    note_missing,
     require_some,
     stem_group,
     suffix_of,
@@ -54,9 +56,9 @@ Row = dict[str, str]
 class Table:
     """Labels from a CSV, TSV or Parquet table in the root."""
 
-    name = "table"
+    name: LayoutName = "table"
 
-    def recognise(self, tree: Tree) -> str | None:
+    def recognise(self, tree: Tree) -> Recognised | None:
         """By which table. Raises DataSetError where several fit, or the one that was named does not."""
         if tree.table is not None:
             columns = columns_of(tree.root / tree.table)
@@ -66,18 +68,18 @@ class Table:
                     f"({', '.join(LABEL_COLUMNS)}): found {', '.join(columns) or 'nothing'}"
                 )
                 raise DataSetError(message)
-            return f"table {tree.table}"
+            return self._recognised(tree, tree.table)
         found = [name for name in root_tables(tree) if _fits(columns_of(tree.root / name))]
         if len(found) > 1:
             message = f"{tree.root} holds several tables of paths and labels: name the one that counts, {tree.root / found[0]} or {tree.root / found[1]}"
             raise DataSetError(message)
-        return f"table {found[0]}" if found else None
+        return self._recognised(tree, found[0]) if found else None
 
-    def read(self, tree: Tree, grouping: Grouping) -> Listing:  # noqa: ARG002
+    def _recognised(self, tree: Tree, name: str) -> Recognised:
+        return Recognised(f"table {name}", lambda _: self._read(tree, name))
+
+    def _read(self, tree: Tree, name: str) -> Listing:
         """A video a row; a row whose file is missing, or whose label says nothing, keeps its reason."""
-        why = self.recognise(tree)
-        assert why is not None
-        name = why.removeprefix("table ")
         rows = rows_of(tree.root / name)
         column = _column_finder(rows[0] if rows else {})
         files = FileFinder(tree.files)
@@ -93,7 +95,8 @@ class Table:
         if not videos:
             message = f"{tree.root / name} has no rows: write a path and a label for each video"
             raise DataSetError(message)
-        return Listing(self.name, why, tuple(videos.values()))
+        named = tuple(videos.values())
+        return Listing(self.name, f"table {name}", named, note_missing(named, name))
 
 
 def _video(row: Row, column: dict[str, str], files: FileFinder, table: str) -> SourceVideo:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.layouts import read_layout
-from storage.layouts.base import DataSetError, stem_group
+from storage.layouts.base import DataSetError, ReadingRules, stem_group
 
 
 def tree(root, *names):
@@ -119,7 +119,7 @@ def test_parts_of_dfdc_are_read_together_and_say_how_much_is_not_on_disk(tmp_pat
         "part_0/gone.mp4",
         "part_1/gone.mp4",
     ]
-    assert "2 of the 6 videos" in listing.why
+    assert listing.notes == ("2 of the 6 videos that metadata.json names are not there",)
 
 
 def test_a_metadata_json_of_something_else_leaves_the_folders_to_decide(tmp_path):
@@ -167,7 +167,7 @@ def test_in_the_testing_list_of_celeb_df_one_is_real(tmp_path):
     tested = {video.path for video in listing.videos if video.official_split == "test"}
     assert tested == {"YouTube-real/00170.mp4", "Celeb-synthesis/id1_id0_0000.mp4", "Celeb-real/id1_0000.mp4"}
     assert {video.official_split for video in listing.videos} == {"test", "train"}
-    assert "1 of the 4 videos" in listing.why
+    assert listing.notes == ("1 of the 4 videos of List_of_testing_videos.txt are not there",)
     (root / "List_of_testing_videos.txt").write_text("0 YouTube-real/00170.mp4\n")
     with pytest.raises(DataSetError, match=r"line 1: expected 1 \(real\)"):
         read_layout(root)
@@ -196,7 +196,7 @@ def test_images_named_video_and_frame_group_by_their_prefix(tmp_path):
         "Real/7": 2,
         "Real/8": 1,
     }
-    alone = read_layout(tmp_path, grouping="image")
+    alone = read_layout(tmp_path, ReadingRules(grouping="image"))
     assert len(alone.videos) == 5
     assert "dataset.grouping=image" in alone.why
 
@@ -278,9 +278,52 @@ def test_a_link_that_a_table_names_has_one_row_that_says_why(tmp_path):
 
 
 def test_a_label_of_the_configuration_overrules_everything(tmp_path):
-    listing = read_layout(tree(tmp_path, "real/1.mp4", "2.mp4"), label="fake")
+    listing = read_layout(tree(tmp_path, "real/1.mp4", "2.mp4"), ReadingRules(label="fake"))
     assert set(labels(listing).values()) == {1}
     assert {video.label_source for video in listing.videos} == {"configuration"}
+
+
+def test_labels_by_folder_go_before_metadata_and_words_and_the_longest_folder_decides(tmp_path):
+    root = dfdc(tmp_path, "part/real", {"a.mp4": FAKE, "b.mp4": REAL}, "a.mp4", "b.mp4")
+    rules = ReadingRules(labels={"Part": "real", "part/real": "fake"})
+    listing = read_layout(root, rules)
+    assert labels(listing) == {"part/real/a.mp4": 1, "part/real/b.mp4": 1}
+    assert {video.label_source for video in listing.videos} == {"configuration"}
+
+
+def test_a_folder_in_labels_that_no_video_lies_in_is_a_typing_mistake_that_is_said(tmp_path):
+    root = tree(tmp_path, "actors/1.mp4", "made/2.mp4")
+    with pytest.raises(DataSetError, match=r"names actor, and no video .* found actors, made"):
+        read_layout(root, ReadingRules(labels={"actor": "real", "made": "fake"}))
+    with pytest.raises(DataSetError, match="both labels, by actors and x"):
+        read_layout(tree(tmp_path, "actors/x/3.mp4"), ReadingRules(labels={"actors": "real", "x": "fake"}))
+
+
+def test_two_data_sets_in_one_folder_are_both_named_and_either_can_be_chosen(tmp_path):
+    root = dfdc(tree(tmp_path, *CELEB_DF), "part", {"a.mp4": FAKE, "b.mp4": REAL}, "a.mp4", "b.mp4")
+    with pytest.raises(DataSetError, match=r"as DFDC \(part/metadata\.json\) and as Celeb-DF \(folders"):
+        read_layout(root)
+    assert len(read_layout(root, ReadingRules(layout="DFDC")).videos) == 2
+    assert len(read_layout(root, ReadingRules(layout="Celeb-DF")).videos) == len(CELEB_DF)
+
+
+def test_a_layout_that_does_not_fit_is_refused_with_what_does(tmp_path):
+    with pytest.raises(
+        DataSetError, match=r"not laid out as DFDC; what fits: class folders \(folders named real\)"
+    ):
+        read_layout(tree(tmp_path, "real/1.mp4"), ReadingRules(layout="DFDC"))
+
+
+def test_a_table_in_the_root_of_a_named_data_set_labels_and_the_layout_still_groups(tmp_path):
+    root = tree(tmp_path, *CELEB_DF, "extra.mp4")
+    (root / "labels.csv").write_text("path,label\nCeleb-real/id0_0001.mp4,fake\nextra.mp4,real\n")
+    listing = read_layout(root)
+    assert listing.layout == "Celeb-DF"
+    rows = {video.path: video for video in listing.videos}
+    assert rows["Celeb-real/id0_0001.mp4"].label == 1
+    assert rows["Celeb-real/id0_0001.mp4"].group == "id0_0001"
+    assert rows["extra.mp4"].label == 0
+    assert any("contradicts the folders of 1 videos" in note for note in listing.notes)
 
 
 @pytest.mark.parametrize(
