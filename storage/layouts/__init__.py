@@ -20,13 +20,15 @@ from storage.layouts.base import (
     relabelled,
 )
 from storage.layouts.celeb_df import CelebDf
+from storage.layouts.dfd import Dfd
 from storage.layouts.dfdc import Dfdc
+from storage.layouts.face_forensics import FaceForensics, FaceForensicsOfKaggle
 from storage.layouts.folders import ClassFolders, nothing_found
 from storage.layouts.pairs import PairTable
 from storage.layouts.table import Table
 
 TABLES: tuple[Layout, ...] = (PairTable(), Table())
-NAMED: tuple[Layout, ...] = (Dfdc(), CelebDf())
+NAMED: tuple[Layout, ...] = (FaceForensics(), FaceForensicsOfKaggle(), Dfd(), Dfdc(), CelebDf())
 """Data sets that people know by name."""
 LAYOUTS: tuple[Layout, ...] = (*TABLES, *NAMED, ClassFolders())
 

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 Content = Literal["scenes", "faces"]
 Grouping = Literal["auto", "directory", "prefix", "image"]
 LabelName = Literal["real", "fake"]
-LayoutName = Literal["table of pairs", "table", "DFDC", "Celeb-DF", "class folders"]
+LayoutName = Literal[
+    "table of pairs",
+    "table",
+    "FaceForensics++",
+    "FaceForensics++ of Kaggle",
+    "DFD",
+    "DFDC",
+    "Celeb-DF",
+    "class folders",
+]
 
 LABELS: dict[LabelName, int] = {"real": 0, "fake": 1}
 
@@ -97,6 +106,8 @@ class SourceVideo:
     """The name of what it was made of, like a target clip: videos of one group stay together."""
     links: tuple[str, ...] = ()
     """Other groups that it joins to its own, like that of the source clip."""
+    identities: tuple[str, ...] = ()
+    """Who or what is seen, where target and source do not say it themselves, like the YouTube video of a clip."""
     family: str | None = None
     """The data set whose names the groups are, where another data set uses them too."""
     label: int | None = None
