@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
 from storage.layouts.base import Content, DataSetSettings, Grouping
+from tasks.download import GroupBy
 from tasks.explore import ExploreSettings
 from tasks.extract import ExtractionSettings
 from tasks.sample import SampleSettings
@@ -47,6 +48,10 @@ class DataSetDefaults(BaseModel):
 
     content: Content = Field("scenes", description="Whole frames (scenes), or ready-made face crops (faces).")
     grouping: Grouping = Field("auto", description="Which loose images make a video.")
+    group_by: GroupBy = Field(
+        "clip",
+        description="What keeps videos on one side of the split: what they were made of (clip), or also who is seen (identity).",
+    )
 
 
 class Settings(BaseModel):

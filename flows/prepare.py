@@ -52,10 +52,14 @@ def list_videos(walk: Walk, settings: Settings) -> list[Catalogue] | None:
 def prepare_videos(walk: Walk, settings: Settings, catalogues: list[Catalogue] | None) -> Artifact:
     """Extract the frames of the listed videos, join the manifest and split it."""
     if catalogues is None:
-        catalogue = walk.stage(CATALOGUE, "catalogue of videos", data_sets=PENDING)
+        catalogue = walk.stage(
+            CATALOGUE, "catalogue of videos", data_sets=PENDING, group_by=settings.dataset.group_by
+        )
         extracted = walk.map(EXTRACT, {"each video": {"video": PENDING}})
     else:
-        catalogue = walk.stage(CATALOGUE, "catalogue of videos", data_sets=catalogues)
+        catalogue = walk.stage(
+            CATALOGUE, "catalogue of videos", data_sets=catalogues, group_by=settings.dataset.group_by
+        )
         calls = {
             video_id: {"video": video, "settings": settings.frames.extraction_of(content)}
             for video_id, video, content in video_files(catalogues)

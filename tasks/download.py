@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from storage.fingerprint import digest_json, fingerprint
+from storage.groups import connected_groups
 from storage.layouts import read_layout
 from storage.layouts.base import Content, DataSetError, DataSetSettings, Grouping, SourceVideo
 from storage.manifest import Status
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 KAGGLE_HANDLE = re.compile(r"^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+(/versions/[1-9]\d*)?$")
 READERS = 8
+GroupBy = Literal["clip", "identity"]
 
 CATALOGUE_SCHEMA = pa.schema(
     [
@@ -47,9 +49,10 @@ CATALOGUE_SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("content", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64()),
         pa.field("digest", pa.string()),
     ],
-    metadata={"fourier_deepfake.table": "catalogue", "fourier_deepfake.version": "1"},
+    metadata={"fourier_deepfake.table": "catalogue", "fourier_deepfake.version": "2"},
 )
 
 
@@ -78,6 +81,8 @@ class Catalogue(BaseModel):
     root: str
     """Where the files are; not part of the digest: a data set that was moved is the same."""
     layout: str
+    notes: tuple[str, ...] = ()
+    """What its layout found wrong or absent."""
     content: Content
     videos: tuple[dict[str, JsonValue], ...]
     files: tuple[tuple[str, ...], ...]
@@ -154,11 +159,14 @@ def list_data_set(settings: DataSetSettings, root: Path, content: Content, group
         "%s: %d videos (%d real, %d fake, %d without a label) by %s: %s",
         name, len(rows), labels[0], labels[1], labels[None], listing.layout, listing.why,
     )  # fmt: skip
+    for note in listing.notes:
+        logger.warning("%s: %s", name, note)
     _warn_of_copies(rows)
     return Catalogue(
         name=name,
         root=str(folder.resolve()),
         layout=f"{listing.layout}: {listing.why}",
+        notes=listing.notes,
         content=settings.content or content,
         videos=tuple(rows),
         files=tuple(video.files for video in listing.videos),
@@ -207,28 +215,59 @@ def require_labels(catalogues: Sequence[Catalogue]) -> None:
             raise DataSetError(message)
 
 
-def catalogue(output: Path, workspace: Workspace, data_sets: list[Catalogue]) -> dict[str, JsonValue]:  # noqa: ARG001
-    """Join the data sets into one table, `videos.parquet`: names and groups begin with the data set's name."""
-    rows = [
-        row
+def catalogue(
+    output: Path,
+    workspace: Workspace,  # noqa: ARG001
+    data_sets: list[Catalogue],
+    group_by: GroupBy = "clip",
+) -> dict[str, JsonValue]:
+    """Join the data sets into one table, `videos.parquet`: names begin with the data set's name, related videos share a group.
+
+    Related are videos with a common group or link of their layout, or with equal contents, and with `group_by` = `identity`
+    those that show the same person or were cut from the same footage. Data sets that name their groups after another
+    one are joined with it.
+    """
+    rows = [(data_set, row) for data_set in data_sets for row in data_set.videos]
+    groups = connected_groups(
+        [_node(data_set, row, str(row["group_id"])) for data_set, row in rows],
+        [_links(data_set, row, group_by) for data_set, row in rows],
+    )
+    joined = [
+        {name: row[name] for name in CATALOGUE_SCHEMA.names if name in row}
         | {
             "video_id": f"{data_set.name}/{row['path']}",
             "dataset": data_set.name,
-            "group_id": f"{data_set.name}/{row['group_id']}",
+            "group_id": group,
             "content": data_set.content,
         }
-        for data_set in data_sets
-        for row in data_set.videos
+        for (data_set, row), group in zip(rows, groups, strict=True)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=CATALOGUE_SCHEMA), output / "videos.parquet")
-    return {"videos": len(rows), "layouts": {data_set.name: data_set.layout for data_set in data_sets}}
+    pq.write_table(pa.Table.from_pylist(joined, schema=CATALOGUE_SCHEMA), output / "videos.parquet")
+    return {"videos": len(joined), "layouts": {data_set.name: data_set.layout for data_set in data_sets}}
+
+
+def _node(data_set: Catalogue, row: dict[str, Any], name: str) -> str:
+    """A group's name among those of all data sets."""
+    return f"{row['family'] or data_set.name}/{name}"
+
+
+def _links(data_set: Catalogue, row: dict[str, Any], group_by: GroupBy) -> list[str]:
+    """The nodes that join a video to others beyond its own group."""
+    links = [_node(data_set, row, name) for name in row["links"]]
+    if row["digest"] is not None:
+        links.append(f"content {row['digest']}")
+    if group_by == "identity":
+        links += [_node(data_set, row, f"identity {name}") for name in row["identities"]]
+    return links
 
 
 def _row(video: SourceVideo, root: Path) -> dict[str, JsonValue]:
-    digest, reason = None, video.reason
+    digest, size, reason = None, None, video.reason
     if not video.missing:
         try:
-            digest = _digest(video, root)
+            size = sum((root / name).stat().st_size for name in video.files)
+            digest = _digest(video, root) if size else None
+            reason = reason if size else f"{video.files[0]} is empty: fetch it again"
         except OSError as error:
             reason = f"{video.files[0]} cannot be read: {error.strerror or error}"
     status = Status.UNREADABLE if digest is None else Status.UNLABELLED if video.label is None else Status.OK
@@ -241,10 +280,14 @@ def _row(video: SourceVideo, root: Path) -> dict[str, JsonValue]:
         "source_id": video.source_id,
         "target_id": video.target_id,
         "group_id": video.group,
+        "links": list(video.links),
+        "identities": list(video.identities or filter(None, (video.target_id, video.source_id))),
+        "family": video.family,
         "official_split": video.official_split,
         "status": status.value,
         "reason": reason,
         "kind": video.kind,
+        "bytes": size,
         "digest": digest,
     }
 
@@ -302,4 +345,4 @@ def _explain_status(handle: str, status: int) -> str:
 
 
 FETCH = Stage("fetch", version=1, function=download)
-CATALOGUE = Stage("download", version=1, function=catalogue)
+CATALOGUE = Stage("download", version=2, function=catalogue)

@@ -156,7 +156,7 @@ def test_a_name_that_is_no_data_set_says_what_one_is(uri):
 def videos(root: Path, *names: str) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(name.encode())
+        (root / name).write_bytes(f"{root}/{name}".encode())
     return root
 
 
