@@ -1,12 +1,13 @@
 """The first part of the walk: from the names of data sets to a manifest that is split."""
 
+import logging
 from pathlib import Path
 
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, run_name, show_log, show_stages, task_runner
+from flows.observe import Runner, run_name, show_log, show_stages, show_table, task_runner
 from flows.walk import Run, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import VIDEO_SCHEMA, read_table
@@ -25,8 +26,10 @@ from tasks.download import (
 from tasks.extract import EXTRACT
 from tasks.manifest import MANIFEST
 from tasks.sample import SAMPLE
-from tasks.split import SPLIT, require_both_classes
+from tasks.split import LISTED, SPLIT, moved_since_last, require_both_classes
 from tasks.stage import PENDING, Artifact
+
+logger = logging.getLogger(__name__)
 
 
 class Prepared(BaseModel):
@@ -36,6 +39,8 @@ class Prepared(BaseModel):
 
     split: Artifact
     steps: list[Step]
+    moved: int = 0
+    """How many videos stand in another split than before, though nothing in the settings changed."""
 
 
 def list_videos(walk: Walk, settings: Settings) -> list[Catalogue] | None:
@@ -100,7 +105,22 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     if both_classes:
         require_both_classes(read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA))
     show_stages(run.steps)
-    return Prepared(split=split, steps=run.steps)
+    moved = 0 if run.steps[-1].cached else _show_moves(run.workspace, split)
+    return Prepared(split=split, steps=run.steps, moved=moved)
+
+
+def _show_moves(workspace: Workspace, split: Artifact) -> int:
+    """List the videos that moved since the last split of the same settings; returns how many there are."""
+    moved = moved_since_last(workspace, split)
+    for row in moved.head(LISTED).itertuples():
+        logger.warning("%s moved from %s to %s: %s", row.video_id, row.before, row.after, row.why)
+    if len(moved):
+        show_table(
+            "moved",
+            [dict(zip(moved.columns, row, strict=True)) for row in moved.itertuples(index=False)],
+            "Videos that stand in another split than before",
+        )
+    return len(moved)
 
 
 def prepare_with(

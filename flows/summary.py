@@ -26,6 +26,7 @@ def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
         "manifest": _path(root, prepared.split, "videos.parquet"),
         "frames": _path(root, prepared.split, "frames.parquet"),
         **_counts(prepared.split),
+        "moved": prepared.moved,
         "stages": _did(prepared.steps),
     }
 

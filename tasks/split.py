@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 FEW_GROUPS = 20
 LISTED = 20
+PLACE = ("video_id", "group_id", "split")
 Protocol = Literal["holdout", "cross-manipulation", "k-fold"]
 
 # A group whose official splits differ goes where it does the least harm: the official test set stays whole.
@@ -230,6 +231,25 @@ def moved_videos(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
             "why": why,
         }
     ).reset_index(drop=True)
+
+
+def moved_since_last(workspace: Workspace, current: Artifact) -> pd.DataFrame:
+    """What stands in another split than in the newest earlier split of this workspace with equal settings and seed; see `moved_videos`."""
+    folder = current.folder(workspace)
+    drawn = _drawn(folder / "split.json")
+    others = [
+        path for path in folder.parent.glob("*/split.json") if path.parent != folder and _drawn(path) == drawn
+    ]
+    after = pd.read_parquet(folder / "videos.parquet", columns=list(PLACE))
+    if not others:
+        return moved_videos(after, after)
+    newest = max(others, key=lambda path: path.stat().st_mtime).parent
+    return moved_videos(pd.read_parquet(newest / "videos.parquet", columns=list(PLACE)), after)
+
+
+def _drawn(path: Path) -> tuple[JsonValue, JsonValue]:
+    record = json.loads(path.read_text("utf-8"))
+    return record["settings"], record["seed"]
 
 
 def split(

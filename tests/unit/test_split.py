@@ -4,15 +4,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
+from storage.workspace import Workspace
 from tasks.split import (
     SplitError,
     SplitSettings,
     assert_groups_apart,
     assign_splits,
     audit_splits,
+    moved_since_last,
     moved_videos,
     require_both_classes,
+    split,
 )
+from tasks.stage import Artifact
 
 
 def videos_of(rows):
@@ -108,9 +113,8 @@ def test_a_new_group_moves_others_only_where_a_split_had_one_group_or_none(seed,
     before = assign_splits(videos_of(pairs(count)), SplitSettings(), seed)
     after = assign_splits(videos_of(pairs(count + 1)), SplitSettings(), seed)[: 2 * count]
     moved = before[before.ne(after)]
-    assert before.value_counts().sub(before.ne(after).groupby(before).sum(), fill_value=0).ge(0).all()
-    for split in set(moved):
-        assert (before == split).sum() == 2  # the one pair that stood in for an empty split went back
+    for side in set(moved):
+        assert (before == side).sum() == 2  # the one pair that stood in for an empty split went back
 
 
 def test_moves_are_listed_with_the_reason():
@@ -260,3 +264,38 @@ def test_a_class_too_small_for_three_splits_is_named_with_the_way_out():
     videos["split"] = assign_splits(videos, SplitSettings(), 0)
     with pytest.raises(SplitError, match=r"split holds no fake video.*1 group"):
         require_both_classes(videos)
+
+
+def artifact(path):
+    return Artifact(stage="split", path=path, files={}, inputs={})
+
+
+def write_manifest(folder, groups):
+    """A manifest of usable pairs, one for each group."""
+    folder.mkdir(parents=True)
+    rows = [
+        dict.fromkeys(VIDEO_SCHEMA.names)
+        | {
+            "video_id": f"set/{label}/{group}.mp4",
+            "path": f"{label}/{group}.mp4",
+            "dataset": "set",
+            "label": label,
+        }
+        | {"group_id": f"set/{group}", "status": "ok"}
+        for group in groups
+        for label in (0, 1)
+    ]
+    write_rows(folder / "videos.parquet", rows, VIDEO_SCHEMA)
+    write_rows(folder / "frames.parquet", [], FRAME_SCHEMA)
+
+
+def test_moves_are_found_against_the_last_split_of_the_same_settings_only(tmp_path):
+    workspace = Workspace(tmp_path)
+    for name, count, seed in (("a", 3, 1), ("b", 40, 1), ("c", 40, 2)):
+        write_manifest(tmp_path / "manifest" / name, range(count))
+        (tmp_path / "split" / name).mkdir(parents=True)
+        split(tmp_path / "split" / name, workspace, artifact(f"manifest/{name}"), SplitSettings(), seed)
+    moved = moved_since_last(workspace, artifact("split/b"))
+    assert 0 < len(moved) <= 4
+    assert set(moved["why"]) == {"a split would be empty, or its official split changed"}
+    assert moved_since_last(workspace, artifact("split/c")).empty
