@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
 from storage.layouts.base import Content, DataSetSettings, Grouping
-from tasks.download import GroupBy
+from tasks.catalogue import GroupBy
 from tasks.explore import ExploreSettings
 from tasks.extract import ExtractionSettings
 from tasks.sample import SampleSettings

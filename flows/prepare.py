@@ -12,17 +12,8 @@ from flows.walk import Run, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import VIDEO_SCHEMA, read_table
 from storage.workspace import Workspace
-from tasks.download import (
-    CATALOGUE,
-    FETCH,
-    Catalogue,
-    fetched_root,
-    list_data_set,
-    name_apart,
-    parse_uri,
-    require_labels,
-    video_files,
-)
+from tasks.catalogue import CATALOGUE, Catalogue, list_data_set, name_apart, require_labels, video_files
+from tasks.download import FETCH, fetched_root, parse_uri
 from tasks.extract import EXTRACT
 from tasks.manifest import MANIFEST
 from tasks.sample import SAMPLE

@@ -9,8 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REAL, FAKE = 0, 1
+TYPES = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+"""Whole numbers and truth values that can be missing stay what they are."""
 LABEL_NAMES = {REAL: "real", FAKE: "fake"}
 
 
@@ -56,6 +63,10 @@ VIDEO_SCHEMA = _schema(
         pa.field("height", pa.int32()),
         pa.field("fps", pa.float64()),
         pa.field("duration_s", pa.float64()),
+        pa.field("bytes", pa.int64()),  # of all its files
+        pa.field("format", pa.string()),  # the extension of its files, in lower case
+        pa.field("codec", pa.string()),
+        pa.field("has_audio", pa.bool_()),
         pa.field("frames_expected", pa.int32()),
         pa.field("frames_extracted", pa.int32()),
         pa.field("status", pa.string(), nullable=False),
@@ -116,4 +127,4 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     ):
         message = f"{path} was written by another version of the schema: run `fourier-deepfake prepare` again"
         raise ManifestError(message)
-    return table.to_pandas(types_mapper={pa.int8(): pd.Int8Dtype(), pa.int32(): pd.Int32Dtype()}.get)
+    return table.to_pandas(types_mapper=TYPES.get)

@@ -90,6 +90,7 @@ class VideoInfo:
     """Seconds from the start of the first picture to the end of the last one; None where nothing tells."""
     frame_count: int
     codec: str
+    has_audio: bool = False
     note: str | None = None
     """What is wrong with the file though it can be read."""
 
@@ -341,6 +342,7 @@ class VideoReader:
             duration_s=duration,
             frame_count=len(self._times),
             codec=self._stream.codec.canonical_name,
+            has_audio=bool(self._container.streams.audio),
             note=self._cut_off(fps, duration),
         )
 

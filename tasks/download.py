@@ -1,4 +1,4 @@
-"""From the name of a data set to the catalogue of its videos: fetched where need be, listed, fingerprinted."""
+"""From the name of a data set to a folder: fetched where need be."""
 
 import contextlib
 import json
@@ -6,54 +6,19 @@ import logging
 import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
-from storage.fingerprint import digest_json, fingerprint
-from storage.groups import connected_groups
-from storage.layouts import read_layout
-from storage.layouts.base import Content, DataSetError, DataSetSettings, Grouping, SourceVideo
-from storage.manifest import Status
-from storage.video import VideoFile
+from storage.layouts.base import DataSetError
 from storage.workspace import Workspace
 from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
 
 KAGGLE_HANDLE = re.compile(r"^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+(/versions/[1-9]\d*)?$")
-READERS = 8
-GroupBy = Literal["clip", "identity"]
-
-CATALOGUE_SCHEMA = pa.schema(
-    [
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("label", pa.int8()),
-        pa.field("label_source", pa.string()),
-        pa.field("method", pa.string()),
-        pa.field("compression", pa.string()),
-        pa.field("source_id", pa.string()),
-        pa.field("target_id", pa.string()),
-        pa.field("group_id", pa.string(), nullable=False),
-        pa.field("official_split", pa.string()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("content", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("bytes", pa.int64()),
-        pa.field("digest", pa.string()),
-    ],
-    metadata={"fourier_deepfake.table": "catalogue", "fourier_deepfake.version": "2"},
-)
 
 
 class DownloadError(RuntimeError):
@@ -70,28 +35,6 @@ class DataSetUri:
     handle: str = ""
     """Of Kaggle: owner/slug, and /versions/N where it is pinned."""
     path: Path = Path()
-
-
-class Catalogue(BaseModel):
-    """The videos of one data set, with the digests of their contents."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    root: str
-    """Where the files are; not part of the digest: a data set that was moved is the same."""
-    layout: str
-    notes: tuple[str, ...] = ()
-    """What its layout found wrong or absent."""
-    content: Content
-    videos: tuple[dict[str, JsonValue], ...]
-    files: tuple[tuple[str, ...], ...]
-    """The files of each video, relative to the root."""
-
-    @property
-    def digest(self) -> str:
-        """Digest of all that is known of the videos, their contents among it."""
-        return digest_json([self.name, self.content, list(self.videos), list(self.files)])
 
 
 def parse_uri(uri: str) -> DataSetUri:
@@ -143,172 +86,6 @@ def fetched_root(fetched: Artifact, workspace: Workspace) -> Path:
     return root
 
 
-def list_data_set(settings: DataSetSettings, root: Path, content: Content, grouping: Grouping) -> Catalogue:
-    """Read the layout of the data set at `root` and the fingerprint of each video; done anew in every run.
-
-    `content` and `grouping` hold where the data set's own settings do not say otherwise. A file that cannot be read
-    keeps its row, with the reason. Raises DataSetError where there is nothing to read.
-    """
-    name = parse_uri(settings.uri).name
-    listing = read_layout(root, settings.rules(grouping))
-    folder = root if root.is_dir() else root.parent
-    with ThreadPoolExecutor(READERS) as pool:
-        rows = list(pool.map(lambda video: _row(video, folder), listing.videos))
-    labels = Counter(row["label"] for row in rows)
-    logger.info(
-        "%s: %d videos (%d real, %d fake, %d without a label) by %s: %s",
-        name, len(rows), labels[0], labels[1], labels[None], listing.layout, listing.why,
-    )  # fmt: skip
-    for note in listing.notes:
-        logger.warning("%s: %s", name, note)
-    _warn_of_copies(rows)
-    return Catalogue(
-        name=name,
-        root=str(folder.resolve()),
-        layout=f"{listing.layout}: {listing.why}",
-        notes=listing.notes,
-        content=settings.content or content,
-        videos=tuple(rows),
-        files=tuple(video.files for video in listing.videos),
-    )
-
-
-def name_apart(catalogues: Sequence[Catalogue]) -> list[Catalogue]:
-    """The catalogues with names of their own: a second `a` becomes `a-2`."""
-    counts: Counter[str] = Counter()
-    named = []
-    for catalogue in catalogues:
-        counts[catalogue.name] += 1
-        number = counts[catalogue.name]
-        named.append(
-            catalogue if number == 1 else catalogue.model_copy(update={"name": f"{catalogue.name}-{number}"})
-        )
-    return named
-
-
-def video_files(catalogues: Sequence[Catalogue]) -> list[tuple[str, VideoFile, Content]]:
-    """The readable videos of all data sets: `video_id`, what to read, and what it shows."""
-    return [
-        (
-            f"{catalogue.name}/{row['path']}",
-            VideoFile(root=catalogue.root, files=files, kind=row["kind"], digest=str(row["digest"])),
-            catalogue.content,
-        )
-        for catalogue in catalogues
-        for row, files in zip(catalogue.videos, catalogue.files, strict=True)
-        if row["digest"] is not None
-    ]
-
-
-def require_labels(catalogues: Sequence[Catalogue]) -> None:
-    """Raise DataSetError unless there are real and fake videos: said before hours of extraction, not after them."""
-    labels = Counter(
-        row["label"] for catalogue in catalogues for row in catalogue.videos if row["digest"] is not None
-    )
-    for label, name in enumerate(("real", "fake")):
-        if not labels[label]:
-            names = ", ".join(catalogue.name for catalogue in catalogues)
-            message = (
-                f"{names} has no readable {name} video: training and judgement need both classes; add a data set with "
-                f"{name} videos to the call (`prepare` and `explore` work on one class)"
-            )
-            raise DataSetError(message)
-
-
-def catalogue(
-    output: Path,
-    workspace: Workspace,  # noqa: ARG001
-    data_sets: list[Catalogue],
-    group_by: GroupBy = "clip",
-) -> dict[str, JsonValue]:
-    """Join the data sets into one table, `videos.parquet`: names begin with the data set's name, related videos share a group.
-
-    Related are videos with a common group or link of their layout, or with equal contents, and with `group_by` = `identity`
-    those that show the same person or were cut from the same footage. Data sets that name their groups after another
-    one are joined with it.
-    """
-    rows = [(data_set, row) for data_set in data_sets for row in data_set.videos]
-    groups = connected_groups(
-        [_node(data_set, row, str(row["group_id"])) for data_set, row in rows],
-        [_links(data_set, row, group_by) for data_set, row in rows],
-    )
-    joined = [
-        {name: row[name] for name in CATALOGUE_SCHEMA.names if name in row}
-        | {
-            "video_id": f"{data_set.name}/{row['path']}",
-            "dataset": data_set.name,
-            "group_id": group,
-            "content": data_set.content,
-        }
-        for (data_set, row), group in zip(rows, groups, strict=True)
-    ]
-    pq.write_table(pa.Table.from_pylist(joined, schema=CATALOGUE_SCHEMA), output / "videos.parquet")
-    return {"videos": len(joined), "layouts": {data_set.name: data_set.layout for data_set in data_sets}}
-
-
-def _node(data_set: Catalogue, row: dict[str, Any], name: str) -> str:
-    """A group's name among those of all data sets."""
-    return f"{row['family'] or data_set.name}/{name}"
-
-
-def _links(data_set: Catalogue, row: dict[str, Any], group_by: GroupBy) -> list[str]:
-    """The nodes that join a video to others beyond its own group."""
-    links = [_node(data_set, row, name) for name in row["links"]]
-    if row["digest"] is not None:
-        links.append(f"content {row['digest']}")
-    if group_by == "identity":
-        links += [_node(data_set, row, f"identity {name}") for name in row["identities"]]
-    return links
-
-
-def _row(video: SourceVideo, root: Path) -> dict[str, JsonValue]:
-    digest, size, reason = None, None, video.reason
-    if not video.missing:
-        try:
-            size = sum((root / name).stat().st_size for name in video.files)
-            digest = _digest(video, root) if size else None
-            reason = reason if size else f"{video.files[0]} is empty: fetch it again"
-        except OSError as error:
-            reason = f"{video.files[0]} cannot be read: {error.strerror or error}"
-    status = Status.UNREADABLE if digest is None else Status.UNLABELLED if video.label is None else Status.OK
-    return {
-        "path": video.path,
-        "label": video.label,
-        "label_source": video.label_source,
-        "method": video.method,
-        "compression": video.compression,
-        "source_id": video.source_id,
-        "target_id": video.target_id,
-        "group_id": video.group,
-        "links": list(video.links),
-        "identities": list(video.identities or filter(None, (video.target_id, video.source_id))),
-        "family": video.family,
-        "official_split": video.official_split,
-        "status": status.value,
-        "reason": reason,
-        "kind": video.kind,
-        "bytes": size,
-        "digest": digest,
-    }
-
-
-def _digest(video: SourceVideo, root: Path) -> str:
-    if video.kind == "video":
-        return fingerprint(root / video.files[0])
-    # Frames are known by their names too: their order comes from them.
-    return digest_json([[Path(name).name, fingerprint(root / name)] for name in video.files])
-
-
-def _warn_of_copies(rows: Sequence[dict[str, JsonValue]]) -> None:
-    first: dict[str, dict[str, JsonValue]] = {}
-    for row in rows:
-        if row["digest"] is None:
-            continue
-        other = first.setdefault(str(row["digest"]), row)
-        if other is not row and other["label"] != row["label"]:
-            logger.warning("%s and %s have equal contents and different labels", other["path"], row["path"])
-
-
 def _kaggle_download(handle: str) -> Path:
     with contextlib.redirect_stdout(sys.stderr):  # its log takes the stdout of its import, where results go
         import kagglehub
@@ -345,4 +122,3 @@ def _explain_status(handle: str, status: int) -> str:
 
 
 FETCH = Stage("fetch", version=1, function=download)
-CATALOGUE = Stage("download", version=2, function=catalogue)

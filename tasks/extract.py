@@ -78,6 +78,8 @@ class Extraction(BaseModel):
     height: int | None = None
     fps: float | None = None
     duration_s: float | None = None
+    codec: str | None = None
+    has_audio: bool | None = None
     frames_expected: int = 0
     frames_extracted: int = 0
     status: Status = Status.OK
@@ -163,6 +165,8 @@ def _extract(output: Path, source: _Source, video: VideoFile, settings: Extracti
         height=info.height,
         fps=info.fps,
         duration_s=info.duration_s,
+        codec=info.codec,
+        has_audio=info.has_audio,
         frames_expected=len(wanted),
         reason=info.note,
     )
@@ -257,4 +261,4 @@ def _name(video: VideoFile) -> str:
     return f"{video.paths[0]} and {more} more" if more else str(video.paths[0])
 
 
-EXTRACT = Stage("extract", version=1, function=extract)
+EXTRACT = Stage("extract", version=2, function=extract)

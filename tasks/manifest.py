@@ -10,7 +10,16 @@ from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, Status, write_rows
 from storage.workspace import Workspace
 from tasks.stage import Artifact, Mapped, Stage
 
-EXTRACTED_FIELDS = ("width", "height", "fps", "duration_s", "frames_expected", "frames_extracted")
+EXTRACTED_FIELDS = (
+    "width",
+    "height",
+    "fps",
+    "duration_s",
+    "codec",
+    "has_audio",
+    "frames_expected",
+    "frames_extracted",
+)
 
 
 def manifest(
@@ -53,4 +62,4 @@ def _plain(value: object) -> object:
     return None if pd.isna(value) else value  # type: ignore[call-overload]
 
 
-MANIFEST = Stage("manifest", version=1, function=manifest)
+MANIFEST = Stage("manifest", version=2, function=manifest)

@@ -15,6 +15,8 @@ from storage.layouts.base import (
     SourceVideo,
     Tree,
     folders_of,
+    is_image,
+    is_video,
     read_tree,
     refused_videos,
     relabelled,
@@ -53,7 +55,18 @@ def read_layout(path: Path, rules: ReadingRules | None = None) -> Listing:
             "write a table with the columns path and label, or set the label of the whole data set in the configuration"
         )
         raise DataSetError(message)
-    return replace(listing, videos=videos)
+    return replace(listing, videos=videos, notes=(*listing.notes, *_note_extra(videos, tree)))
+
+
+def _note_extra(videos: Sequence[SourceVideo], tree: Tree) -> list[str]:
+    """How many videos and images on disk belong to no video of the listing, in words; nothing where all do."""
+    used = {file for video in videos for file in video.files}
+    extra = [name for name in tree.files if (is_video(name) or is_image(name)) and name not in used]
+    return (
+        [f"{len(extra)} files of videos or images are not part of the data set, first {extra[0]}"]
+        if extra
+        else []
+    )
 
 
 def _listing(tree: Tree, rules: ReadingRules) -> Listing:

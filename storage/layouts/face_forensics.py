@@ -69,12 +69,7 @@ class FaceForensics:
         youtube = _youtube(tree)
         videos = [_sequence_video(name, files, found[files[0]]) for name, files in _media(found).items()]
         known = [_known(video, official, youtube) for video in videos]
-        masks = sum(MASKS in map(str.lower, folders_of(name)) for name in tree.files)
-        notes = [
-            *([f"{masks} files of masks are no videos of the data set"] if masks else []),
-            *_audit(known, official, youtube),
-        ]
-        return Listing(self.name, why, tuple(known), tuple(notes))
+        return Listing(self.name, why, tuple(known), tuple(_audit(known, official, youtube)))
 
 
 class FaceForensicsOfKaggle:

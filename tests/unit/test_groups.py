@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from storage.groups import connected_groups
 from storage.layouts.base import DataSetSettings
 from storage.workspace import Workspace
-from tasks.download import catalogue, list_data_set
+from tasks.catalogue import catalogue, list_data_set
 
 nodes = st.sampled_from("abcdefgh")
 videos = st.lists(st.tuples(nodes, st.lists(nodes, max_size=2)), min_size=1, max_size=12)

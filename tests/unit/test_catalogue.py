@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from storage.layouts.base import DataSetError, DataSetSettings
+from storage.workspace import Workspace
+from tasks.catalogue import CATALOGUE, catalogue, list_data_set, name_apart, require_labels, video_files
+
+
+def videos(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(f"{root}/{name}".encode())
+    return root
+
+
+def listed(root: Path):
+    return list_data_set(DataSetSettings(uri=str(root)), root, "scenes", "auto")
+
+
+def test_a_moved_data_set_is_the_same_and_a_changed_video_is_not(tmp_path):
+    before = listed(videos(tmp_path / "a" / "set", "real/1.mp4", "fake/1.mp4"))
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved = listed(tmp_path / "b" / "set")
+    assert moved.digest == before.digest
+    (tmp_path / "b" / "set" / "real" / "1.mp4").write_bytes(b"other")
+    assert listed(tmp_path / "b" / "set").digest != before.digest
+
+
+def test_joined_data_sets_of_one_name_keep_apart_and_each_row_says_where_it_came_from(tmp_path):
+    joined = name_apart(
+        [listed(videos(tmp_path / part / "set", "real/1.mp4", "fake/2.mp4")) for part in "ab"]
+    )
+    (tmp_path / "out").mkdir()
+    catalogue(tmp_path / "out", Workspace(tmp_path), joined)
+    table = pd.read_parquet(tmp_path / "out" / "videos.parquet")
+    assert sorted(table["video_id"]) == [
+        "set-2/fake/2.mp4",
+        "set-2/real/1.mp4",
+        "set/fake/2.mp4",
+        "set/real/1.mp4",
+    ]
+    assert set(table["dataset"]) == {"set", "set-2"}
+    assert table["group_id"].is_unique
+    assert [video_id for video_id, _, _ in video_files(joined)] == list(table["video_id"])
+    assert CATALOGUE.policy.key({"data_sets": joined}) == CATALOGUE.policy.key({"data_sets": joined})
+
+
+def test_equal_contents_with_different_labels_are_warned_of(tmp_path, caplog):
+    root = videos(tmp_path, "real/1.mp4", "fake/2.mp4")
+    (root / "fake" / "2.mp4").write_bytes((root / "real" / "1.mp4").read_bytes())
+    listed(root)
+    assert "equal contents and different labels" in caplog.text
+
+
+def test_one_class_is_said_before_anything_is_extracted(tmp_path):
+    with pytest.raises(DataSetError, match="no readable fake video"):
+        require_labels([listed(videos(tmp_path, "real/1.mp4"))])
