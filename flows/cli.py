@@ -156,6 +156,36 @@ def plan(
 
 
 @app.command()
+def inspect(
+    datasets: DataSets = None,
+    headers: Annotated[
+        bool,
+        typer.Option("--probe", help="Open every file: lengths, codecs, copies, files that cannot be read."),
+    ] = False,
+    faces: Annotated[
+        int, typer.Option("--faces", min=0, metavar="N", help="Look for faces in N videos of each class too.")
+    ] = 0,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a data set is before any work: layout, counts, copies, and facts that give the classes away.
+
+    Example: fourier-deepfake inspect my_videos --probe
+    """
+    with _messages():
+        from flows.inspect import inspect_settings
+        from flows.summary import print_findings
+        from flows.terminal import log_to_terminal
+
+        with log_to_terminal():
+            found = inspect_settings(
+                _settings(datasets, None, config, overrides), headers=headers, faces=faces
+            )
+        print_findings(found, as_json)
+
+
+@app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty or new folder.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Equal seeds give equal files.")] = 0,

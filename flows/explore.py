@@ -10,6 +10,7 @@ from flows.observe import Runner, run_name, show_figures, show_log, show_report,
 from flows.prepare import Prepared, prepare_with
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
+from tasks.audit import AUDIT
 from tasks.explore import EXPLORE
 from tasks.report import REPORT
 from tasks.stage import Artifact
@@ -20,21 +21,30 @@ class Explored(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    split: Artifact
+    prepared: Prepared
+    audit: Artifact
     exploration: Artifact
     report: Artifact | None = None
     steps: list[Step]
 
 
-def explore_split(walk: Walk, settings: Settings, split: Artifact) -> Artifact:
-    """Tables and figures of the data and its spectra."""
-    return walk.stage(EXPLORE, "explore", split=split, settings=settings.explore, seed=settings.seed)
+def explore_split(
+    walk: Walk, settings: Settings, catalogue: Artifact, split: Artifact
+) -> tuple[Artifact, Artifact]:
+    """What is wrong with the data, and tables and figures of the data and its spectra."""
+    audit = walk.stage(AUDIT, "audit", catalogue=catalogue, split=split, seed=settings.seed)
+    exploration = walk.stage(EXPLORE, "explore", split=split, settings=settings.explore, seed=settings.seed)
+    return audit, exploration
 
 
-def report_exploration(walk: Walk, settings: Settings, split: Artifact, exploration: Artifact) -> Artifact:
+def report_exploration(
+    walk: Walk, settings: Settings, split: Artifact, audit: Artifact, exploration: Artifact
+) -> Artifact:
     """A report of the data alone."""
     configuration = settings.model_dump(mode="json")
-    return walk.stage(REPORT, "report", split=split, exploration=exploration, configuration=configuration)
+    return walk.stage(
+        REPORT, "report", split=split, audit=audit, exploration=exploration, configuration=configuration
+    )
 
 
 @flow(name="explore", flow_run_name=run_name)
@@ -58,14 +68,14 @@ def explore(
     run = Run(Workspace(Path(workspace)).prepare())
     alone = prepared is None
     prepared = prepared or prepare_with(settings, workspace, runner, workers)
-    exploration = explore_split(run, settings, prepared.split)
+    audit, exploration = explore_split(run, settings, prepared.catalogue, prepared.split)
     show_figures(
         "spectra", "The data and its spectra", sorted(exploration.folder(run.workspace).glob("*.png"))
     )
     if not alone:
-        return Explored(split=prepared.split, exploration=exploration, steps=run.steps)
-    report = report_exploration(run, settings, prepared.split, exploration)
+        return Explored(prepared=prepared, audit=audit, exploration=exploration, steps=run.steps)
+    report = report_exploration(run, settings, prepared.split, audit, exploration)
     steps = prepared.steps + run.steps
     show_stages(steps)
     show_report(report.folder(run.workspace) / "report.html")
-    return Explored(split=prepared.split, exploration=exploration, report=report, steps=steps)
+    return Explored(prepared=prepared, audit=audit, exploration=exploration, report=report, steps=steps)

@@ -27,13 +27,14 @@ class Piped(BaseModel):
 
 
 def report_all(
-    walk: Walk, settings: Settings, split: Artifact, exploration: Artifact, trained: Trained
+    walk: Walk, settings: Settings, split: Artifact, audit: Artifact, exploration: Artifact, trained: Trained
 ) -> Artifact:
     """One report over the data, the training and the judgement."""
     return walk.stage(
         REPORT,
         "report",
         split=split,
+        audit=audit,
         exploration=exploration,
         training=trained.training,
         calibration=trained.calibration,
@@ -46,10 +47,10 @@ def report_all(
 def plan(settings: Settings, workspace: Workspace) -> list[Step]:
     """What `pipeline` would do, stage by stage; makes nothing."""
     walk = Plan(workspace)
-    split = prepare_videos(walk, settings, list_videos(walk, settings))
-    exploration = explore_split(walk, settings, split)
+    catalogue, split = prepare_videos(walk, settings, list_videos(walk, settings))
+    audit, exploration = explore_split(walk, settings, catalogue, split)
     trained = train_and_judge(walk, settings, split)
-    report_all(walk, settings, split, exploration, trained)
+    report_all(walk, settings, split, audit, exploration, trained)
     return walk.steps
 
 
@@ -70,7 +71,7 @@ def pipeline(
     explored = explore(settings, workspace, prepared=prepared)
     trained = train(settings, workspace, prepared=prepared)
     run = Run(Workspace(Path(workspace)))
-    report = report_all(run, settings, prepared.split, explored.exploration, trained)
+    report = report_all(run, settings, prepared.split, explored.audit, explored.exploration, trained)
     steps = prepared.steps + explored.steps + trained.steps + run.steps
     show_stages(steps)
     show_report(report.folder(run.workspace) / "report.html")

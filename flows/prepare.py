@@ -28,6 +28,7 @@ class Prepared(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    catalogue: Artifact
     split: Artifact
     steps: list[Step]
     moved: int = 0
@@ -45,8 +46,10 @@ def list_videos(walk: Walk, settings: Settings) -> list[Catalogue] | None:
     return name_apart(catalogues)
 
 
-def prepare_videos(walk: Walk, settings: Settings, catalogues: list[Catalogue] | None) -> Artifact:
-    """Extract the frames of the listed videos, join the manifest and split it."""
+def prepare_videos(
+    walk: Walk, settings: Settings, catalogues: list[Catalogue] | None
+) -> tuple[Artifact, Artifact]:
+    """Extract the frames of the listed videos, join the manifest and split it; returns the catalogue and the split."""
     if catalogues is None:
         catalogue = walk.stage(
             CATALOGUE, "catalogue of videos", data_sets=PENDING, group_by=settings.dataset.group_by
@@ -62,7 +65,8 @@ def prepare_videos(walk: Walk, settings: Settings, catalogues: list[Catalogue] |
         }
         extracted = walk.map(EXTRACT, calls)
     manifest = walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
-    return walk.stage(SPLIT, "split", manifest=manifest, settings=settings.split, seed=settings.seed)
+    split = walk.stage(SPLIT, "split", manifest=manifest, settings=settings.split, seed=settings.seed)
+    return catalogue, split
 
 
 def _root(walk: Walk, dataset: DataSetSettings, settings: Settings) -> Path | None:
@@ -92,12 +96,12 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     assert catalogues is not None
     if both_classes:
         require_labels(catalogues)
-    split = prepare_videos(run, settings, catalogues)
+    catalogue, split = prepare_videos(run, settings, catalogues)
     if both_classes:
         require_both_classes(read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA))
     show_stages(run.steps)
     moved = 0 if run.steps[-1].cached else _show_moves(run.workspace, split)
-    return Prepared(split=split, steps=run.steps, moved=moved)
+    return Prepared(catalogue=catalogue, split=split, steps=run.steps, moved=moved)
 
 
 def _show_moves(workspace: Workspace, split: Artifact) -> int:

@@ -16,6 +16,7 @@ from flows.walk import Step, actions, reasons
 from storage.workspace import Workspace
 from tasks.stage import Artifact
 
+SHOWN = 12
 DID = {"run": "ran", "cached": "cached", "partial": "partial"}
 
 
@@ -34,7 +35,7 @@ def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
 def explore_summary(root: Path, explored: Explored) -> dict[str, Any]:
     """The same, and where the report is."""
     assert explored.report is not None
-    prepared = Prepared(split=explored.split, steps=explored.steps)
+    prepared = explored.prepared.model_copy(update={"steps": explored.steps})
     return prepare_summary(root, prepared) | {"report": _path(root, explored.report, "report.html")}
 
 
@@ -102,6 +103,56 @@ def print_plan(rows: list[dict[str, str]], as_json: bool) -> None:
     for row in rows:
         table.add_row(row["stage"], row["action"], row["why"])
     _console().print(table)
+
+
+def print_findings(found: dict[str, Any], as_json: bool) -> None:
+    """What was found in data sets, as JSON or as a page for people, on stdout."""
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    console = _console()
+    for data_set in found["data_sets"]:
+        console.print(f"{data_set['name']}: {data_set['layout']}", markup=False)
+        for note in data_set["notes"]:
+            console.print(f"  note: {note}", markup=False)
+    table = Table(show_header=False, box=None)
+    table.add_row("videos", f"{found['videos']} ({_words(found['counts'])})")
+    for name, counts in found["by"].items():
+        table.add_row(name.replace("_", " "), _words(counts))
+    table.add_row("groups", str(found["groups"]))
+    table.add_row("identities", str(found["identities"]))
+    for name in ("missing", "unreadable", "unlabelled"):
+        kind = found[name]
+        first = f", first {kind['first'][0]['path']}: {kind['first'][0]['reason']}" if kind["count"] else ""
+        table.add_row(name, f"{kind['count']}{first}")
+    copies = found["duplicates"]
+    table.add_row(
+        "copies",
+        "not looked for (--probe)"
+        if copies is None
+        else f"{copies['videos']} videos of {copies['sets']} contents",
+    )
+    console.print(table)
+    console.print("How well facts of the files alone tell the classes apart (AUC on groups not fitted on):")
+    table = Table(show_header=False, box=None)
+    for name, fact in found["confounds"].items():
+        value = (
+            fact["reason"]
+            if fact["value"] is None
+            else f"{fact['value']:.2f} ({fact['low']:.2f} to {fact['high']:.2f})"
+        )
+        table.add_row(name, value)
+    console.print(table)
+    for warning in found["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
+
+
+def _words(counts: dict[str, int]) -> str:
+    """Counts in words, most frequent first, the rest in one."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    rest = sum(count for _, count in ranked[SHOWN:])
+    more = [f"{rest} of {len(ranked) - SHOWN} others"] if rest else []
+    return ", ".join([*(f"{count} {name}" for name, count in ranked[:SHOWN]), *more])
 
 
 def _console() -> Console:

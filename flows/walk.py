@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 # What belongs to one stage in the eyes of a user.
 STAGE_OF = {"fetch": "download", "sample": "download"}
 STAGES = (
-    "download", "extract", "manifest", "split", "explore", "train", "calibrate", "evaluate", "bundle", "report",
+    "download", "extract", "manifest", "split", "audit", "explore", "train", "calibrate", "evaluate", "bundle", "report",
 )  # fmt: skip
 
 

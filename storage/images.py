@@ -74,6 +74,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise UnreadableImage(message) from error
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height as stored, in pixels, from the header alone. Raises like `read_image`."""
+    try:
+        with Image.open(path, formats=READ_FORMATS) as image:
+            return image.size
+    except UnidentifiedImageError as error:
+        message = f"{path} is no image of a known format: replace the file"
+        raise UnreadableImage(message) from error
+
+
 def write_image(
     path: Path, image: NDArray[np.uint8], *, quality: int = 95, subsampling: Subsampling = "4:4:4"
 ) -> None:

@@ -262,7 +262,7 @@ def _digest(video: SourceVideo, root: Path) -> str:
 def _warn_of_copies(rows: Sequence[dict[str, JsonValue]]) -> None:
     first: dict[str, dict[str, JsonValue]] = {}
     for row in rows:
-        if row["digest"] is None:
+        if row["digest"] is None or row["label"] is None:
             continue
         other = first.setdefault(str(row["digest"]), row)
         if other is not row and other["label"] != row["label"]:

@@ -58,6 +58,7 @@ def report(
     output: Path,
     workspace: Workspace,
     split: Artifact,
+    audit: Artifact,
     exploration: Artifact,
     configuration: dict[str, JsonValue],
     training: Artifact | None = None,
@@ -68,14 +69,18 @@ def report(
     """Write `report.html`: everything in one file, no outside address; without a model, a report of the data alone."""
     videos, frames = read_split(workspace, split)
     judged = _judgement(workspace, evaluation) if evaluation else None
-    artifacts = [item for item in (split, exploration, training, calibration, evaluation, bundle) if item]
+    found = json.loads((audit.folder(workspace) / "audit.json").read_text("utf-8"))
+    artifacts = [
+        item for item in (split, audit, exploration, training, calibration, evaluation, bundle) if item
+    ]
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             title="Deepfake detector" if judged else "Data set",
-            verdict=_verdict(videos, judged),
+            verdict=_verdict(videos, judged, found["warnings"]),
             data=_data(videos),
+            found=found,
             samples=_samples(workspace, videos, frames),
             spectra=_figures(exploration.folder(workspace), FIGURES_OF_EXPLORATION),
             training=_training(workspace, training) if training else None,
@@ -104,13 +109,19 @@ def _environment() -> Environment:
     return environment
 
 
-def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None) -> list[str]:
+def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None, warnings: list[str]) -> list[str]:
     """What came out, in sentences."""
+    caution = (
+        [f"{len(warnings)} findings on the data limit what can be concluded: see Findings."]
+        if warnings
+        else []
+    )
     usable = usable_videos(videos)
     fakes = int((usable["label"] == FAKE).sum())
     if judged is None:
         return [
-            f"This is a look at the data alone: {len(usable) - fakes} real and {fakes} fake usable videos. No detector was judged."
+            f"This is a look at the data alone: {len(usable) - fakes} real and {fakes} fake usable videos. No detector was judged.",
+            *caution,
         ]
     video = judged["metrics"]["video"]
     (_, alarms), (missed, caught) = video["confusion_matrix"]
@@ -134,7 +145,7 @@ def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None) -> list[str]:
             "The data are generated sample clips: this shows that the pipeline works and finds spectral traces, and "
             "proves nothing about deepfakes of people."
         )
-    return sentences
+    return sentences + caution
 
 
 def _interval(estimate: dict[str, Any]) -> str:
@@ -282,4 +293,4 @@ def _embedded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-REPORT = Stage("report", version=2, function=report, folder="reports")
+REPORT = Stage("report", version=3, function=report, folder="reports")

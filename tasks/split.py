@@ -172,11 +172,7 @@ def audit_splits(videos: pd.DataFrame) -> dict[str, Any]:
     to one side as a whole, and `warnings`, sentences.
     """
     placed = videos[videos["split"].notna()]
-    sides: dict[str, set[str]] = defaultdict(set)
-    for column in ("target_id", "source_id"):
-        known = placed.dropna(subset=[column])
-        for dataset, identity, split in zip(known["dataset"], known[column], known["split"], strict=True):
-            sides[f"{dataset}/{identity}"].add(split)
+    sides = identity_sides(placed)
     straddling = sorted(name for name, splits in sides.items() if len(splits) > 1)
     official = placed.dropna(subset=["official_split"]).groupby("group_id")["official_split"].nunique()
     torn = sorted(official[official > 1].index)
@@ -202,6 +198,19 @@ def audit_splits(videos: pd.DataFrame) -> dict[str, Any]:
         "torn": torn[:LISTED],
         "warnings": warnings,
     }
+
+
+def identity_sides(videos: pd.DataFrame) -> dict[str, set[str]]:
+    """The splits that each target and source stands in, by data set; none where the videos have no column `split`."""
+    sides: dict[str, set[str]] = defaultdict(set)
+    splits = videos["split"] if "split" in videos else pd.Series(None, index=videos.index, dtype="object")
+    for column in ("target_id", "source_id"):
+        known = videos[column].notna()
+        for dataset, identity, split in zip(
+            videos.loc[known, "dataset"], videos.loc[known, column], splits[known], strict=True
+        ):
+            sides[f"{dataset}/{identity}"] |= {split} if isinstance(split, str) else set()
+    return sides
 
 
 def moved_videos(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

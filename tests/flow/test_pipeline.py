@@ -20,6 +20,7 @@ STAGES = [
     "extract",
     "manifest",
     "split",
+    "audit",
     "explore",
     "train",
     "calibrate",

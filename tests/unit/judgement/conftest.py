@@ -12,6 +12,7 @@ from fourier_model.metrics import EvaluationSettings
 from storage.images import write_image
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
 from storage.workspace import Workspace
+from tasks.audit import AUDIT
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE
@@ -71,8 +72,21 @@ class World:
         def store(output, workspace, content):
             write_rows(output / "videos.parquet", videos, VIDEO_SCHEMA)
             write_rows(output / "frames.parquet", frames, FRAME_SCHEMA)
+            (output / "split.json").write_text(json.dumps({"warnings": ["few groups"]}))
 
         return self.run(Stage(name, 1, store), content=len(videos) * 1000 + len(frames))
+
+    def store_catalogue(self, videos) -> Artifact:
+        """What the audit reads of the catalogue: the first two videos are copies."""
+
+        def store(output, workspace):
+            table = pd.DataFrame({"video_id": [video["video_id"] for video in videos], "missing": False})
+            table["digest"] = [str(max(row, 1)) for row in range(len(videos))]
+            table.to_parquet(output / "videos.parquet")
+            data_sets = [{"name": "folder", "layout": "class folders: <i>", "notes": ["a <b>note</b>"]}]
+            (output / "data_sets.json").write_text(json.dumps(data_sets))
+
+        return self.run(Stage("catalogue", 1, store))
 
     def write_frames(self, video_id, images, suffix=".png"):
         """Store images as frames of a video; returns their rows."""
@@ -157,7 +171,9 @@ def world(tmp_path_factory) -> World:
     """The workspace after the whole walk: split, explore, train, calibrate, evaluate, bundle, report."""
     world = World(Workspace(tmp_path_factory.mktemp("world")).prepare())
     made = world.artifacts
-    made["split"] = world.store_split(*make_videos(world))
+    videos, frames = make_videos(world)
+    made["split"] = world.store_split(videos, frames)
+    made["audit"] = world.run(AUDIT, catalogue=world.store_catalogue(videos), split=made["split"], seed=0)
     made["train"] = store_training(world)
     made["explore"] = world.run(EXPLORE, split=made["split"], settings=EXPLORING, seed=0)
     scored = {"split": made["split"], "training": made["train"]}
@@ -169,7 +185,12 @@ def world(tmp_path_factory) -> World:
     configuration = {"backbone": {"name": "compact"}, "seed": 0, "note": "<b>"}
     made["bundle"] = world.run(BUNDLE, **judged, configuration=configuration, code_version="0.1.0")
     made["report"] = world.run(
-        REPORT, **judged, exploration=made["explore"], bundle=made["bundle"], configuration=configuration
+        REPORT,
+        **judged,
+        audit=made["audit"],
+        exploration=made["explore"],
+        bundle=made["bundle"],
+        configuration=configuration,
     )
     return world
 

@@ -50,7 +50,13 @@ def page(html):
 @pytest.fixture(scope="module")
 def exploration_page(world):
     made = world.artifacts
-    report = world.run(REPORT, split=made["split"], exploration=made["explore"], configuration={"seed": 0})
+    report = world.run(
+        REPORT,
+        split=made["split"],
+        audit=made["audit"],
+        exploration=made["explore"],
+        configuration={"seed": 0},
+    )
     return Page((report.folder(world.workspace) / "report.html").read_text("utf-8"))
 
 
@@ -99,6 +105,14 @@ def test_what_was_left_out_is_listed_with_its_reason(page):
     assert "no label" in page.text
 
 
+def test_findings_on_the_data_stand_in_the_page_and_are_told_of_at_its_top(page):
+    findings = page.text[page.text.index("Findings\n") :]
+    assert "findings on the data limit what can be concluded" in page.text[: page.text.index("Left out")]
+    assert "2 videos are copies of one another" in findings
+    assert "few groups" in findings
+    assert "a <b>note</b>" in findings
+
+
 def test_the_mistake_is_shown(page):
     mistakes = page.text[page.text.index("Most confident mistakes") :]
     assert re.search(r"real\s+called\s+fake, P\(fake\) 0\.\d\d", mistakes)
@@ -115,7 +129,12 @@ def test_a_test_without_a_mistake_has_a_report_too(world):
         )
 
     evaluation = world.run(Stage("correct", 1, correct))
-    inputs = {"split": made["split"], "exploration": made["explore"], "evaluation": evaluation}
+    inputs = {
+        "split": made["split"],
+        "audit": made["audit"],
+        "exploration": made["explore"],
+        "evaluation": evaluation,
+    }
     report = world.run(REPORT, **inputs, configuration={})
     assert "None: every test video" in (report.folder(world.workspace) / "report.html").read_text("utf-8")
 
@@ -139,5 +158,10 @@ def test_without_a_model_the_page_is_about_the_data(exploration_page):
 
 def test_equal_inputs_give_an_equal_page(world):
     made = world.artifacts
-    inputs = {"split": made["split"], "exploration": made["explore"], "configuration": {"seed": 0}}
+    inputs = {
+        "split": made["split"],
+        "audit": made["audit"],
+        "exploration": made["explore"],
+        "configuration": {"seed": 0},
+    }
     assert world.run(REPORT, **inputs).files == world.run(REPORT, **inputs).files
