@@ -5,15 +5,6 @@ import pytest
 from storage.layouts import read_layout
 from storage.layouts.base import DataSetError
 
-
-def tree(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
 FF = (
     "original_sequences/youtube/c23/videos/000.mp4", "original_sequences/youtube/c23/videos/003.mp4",
     "original_sequences/youtube/c40/videos/000.mp4", "original_sequences/youtube/c23/videos/001.mp4",
@@ -24,16 +15,20 @@ FF = (
 )  # fmt: skip
 
 
-def face_forensics(root, *, test=(("000", "003"),), train=(("001", "870"),)):
-    tree(root, *FF)
-    (root / "splits").mkdir()
-    for name, pairs_of_ids in {"train": train, "val": (), "test": test}.items():
-        (root / "splits" / f"{name}.json").write_text(json.dumps(pairs_of_ids))
-    return root
+@pytest.fixture
+def face_forensics(tree):
+    def make(root, *, test=(("000", "003"),), train=(("001", "870"),)):
+        tree(root, *FF)
+        (root / "splits").mkdir()
+        for name, pairs_of_ids in {"train": train, "val": (), "test": test}.items():
+            (root / "splits" / f"{name}.json").write_text(json.dumps(pairs_of_ids))
+        return root
+
+    return make
 
 
 def test_a_pair_of_face_forensics_is_one_group_over_methods_and_compressions_and_masks_are_no_videos(
-    tmp_path,
+    tmp_path, tree
 ):
     listing = read_layout(tree(tmp_path / "deepfakes", *FF))
     assert listing.layout == "FaceForensics++"
@@ -57,7 +52,9 @@ def test_a_pair_of_face_forensics_is_one_group_over_methods_and_compressions_and
     assert any(note.startswith("2 files of videos or images are not part") for note in listing.notes)
 
 
-def test_the_official_splits_of_face_forensics_name_pairs_and_join_originals_without_a_fake(tmp_path):
+def test_the_official_splits_of_face_forensics_name_pairs_and_join_originals_without_a_fake(
+    tmp_path, face_forensics
+):
     listing = read_layout(face_forensics(tmp_path))
     rows = {video.path: video for video in listing.videos}
     assert rows[FF[0]].official_split == "test"
@@ -67,7 +64,9 @@ def test_the_official_splits_of_face_forensics_name_pairs_and_join_originals_wit
     assert "1 of the 4 originals of the official splits are not there" in listing.notes
 
 
-def test_originals_of_one_youtube_video_on_two_sides_are_counted_and_known_as_one_identity(tmp_path):
+def test_originals_of_one_youtube_video_on_two_sides_are_counted_and_known_as_one_identity(
+    tmp_path, face_forensics
+):
     root = face_forensics(tmp_path)
     (root / "conversion_dict.json").write_text(
         json.dumps({"000": "-ab c 0", "003": "xyz 0", "001": "-ab c 1"})
@@ -81,26 +80,26 @@ def test_originals_of_one_youtube_video_on_two_sides_are_counted_and_known_as_on
     assert identities[FF[4]] == ("-ab c", "xyz")
 
 
-def test_fakes_across_the_official_splits_are_counted(tmp_path):
+def test_fakes_across_the_official_splits_are_counted(tmp_path, face_forensics):
     listing = read_layout(face_forensics(tmp_path, test=(("000", "001"),), train=(("003", "870"),)))
     assert any("2 fakes have originals on two sides of the official splits" in note for note in listing.notes)
 
 
 @pytest.mark.parametrize("content", ['{"000": "003"}', '[["000"]]', "[", '[["000", 3]]'])
-def test_splits_of_another_shape_are_an_error_that_names_the_file(tmp_path, content):
+def test_splits_of_another_shape_are_an_error_that_names_the_file(tmp_path, content, face_forensics):
     root = face_forensics(tmp_path)
     (root / "splits" / "val.json").write_text(content)
     with pytest.raises(DataSetError, match=r"val\.json"):
         read_layout(root)
 
 
-def test_an_original_in_two_official_splits_is_an_error(tmp_path):
+def test_an_original_in_two_official_splits_is_an_error(tmp_path, face_forensics):
     with pytest.raises(DataSetError, match="original 000 stands in"):
         read_layout(face_forensics(tmp_path, train=(("000", "003"),)))
 
 
 def test_frames_of_face_forensics_are_one_video_a_folder_and_not_listed_beside_the_video_they_came_from(
-    tmp_path,
+    tmp_path, tree
 ):
     frames = "original_sequences/youtube/c23/frames"
     listing = read_layout(
@@ -117,15 +116,19 @@ KAGGLE_FF = (
 )  # fmt: skip
 
 
-def kaggle_face_forensics(root, rows):
-    tree(root, *KAGGLE_FF)
-    folder = root / "FaceForensics++_C23" / "csv"
-    folder.mkdir()
-    (folder / "FF++_Metadata.csv").write_text(f",File Path,Label,Frame Count\n{rows}")
-    return root
+@pytest.fixture
+def kaggle_face_forensics(tree):
+    def make(root, rows):
+        tree(root, *KAGGLE_FF)
+        folder = root / "FaceForensics++_C23" / "csv"
+        folder.mkdir()
+        (folder / "FF++_Metadata.csv").write_text(f",File Path,Label,Frame Count\n{rows}")
+        return root
+
+    return make
 
 
-def test_face_forensics_of_kaggle_groups_its_pairs_although_the_stems_differ(tmp_path):
+def test_face_forensics_of_kaggle_groups_its_pairs_although_the_stems_differ(tmp_path, tree):
     listing = read_layout(tree(tmp_path, *KAGGLE_FF))
     assert listing.layout == "FaceForensics++ of Kaggle"
     assert [(video.label, video.group, video.links, video.compression) for video in listing.videos] == [
@@ -133,7 +136,9 @@ def test_face_forensics_of_kaggle_groups_its_pairs_although_the_stems_differ(tmp
     ]  # fmt: skip
 
 
-def test_the_tables_of_face_forensics_of_kaggle_go_before_its_folders_and_keep_what_is_missing(tmp_path):
+def test_the_tables_of_face_forensics_of_kaggle_go_before_its_folders_and_keep_what_is_missing(
+    tmp_path, kaggle_face_forensics
+):
     rows = "0,original/000.mp4,REAL,300\n1,original/003.mp4,FAKE,300\n2,Deepfakes/999_000.mp4,FAKE,3\n"
     listing = read_layout(kaggle_face_forensics(tmp_path, rows))
     found = {video.path.rpartition("++_C23/")[2]: video for video in listing.videos}
@@ -149,7 +154,7 @@ def test_the_tables_of_face_forensics_of_kaggle_go_before_its_folders_and_keep_w
         read_layout(tmp_path)
 
 
-def test_dfd_groups_by_the_target_actor_and_does_not_chain_all_actors_into_one(tmp_path):
+def test_dfd_groups_by_the_target_actor_and_does_not_chain_all_actors_into_one(tmp_path, tree):
     names = (
         "actors/01__walk.mp4",
         "DeepFakeDetection/01_02__walk__ABCD1234.mp4",

@@ -1,0 +1,34 @@
+import pytest
+
+from storage.layouts import read_layout
+from storage.layouts.base import DataSetError
+
+CELEB_DF = (
+    "Celeb-real/id0_0001.mp4", "Celeb-real/id1_0000.mp4", "YouTube-real/00170.mp4",
+    "Celeb-synthesis/id0_id1_0001.mp4", "Celeb-synthesis/id0_id2_0001.mp4", "Celeb-synthesis/id1_id0_0000.mp4",
+)  # fmt: skip
+
+
+def test_a_fake_of_celeb_df_stands_with_the_clip_of_its_target_not_of_its_source(tmp_path, tree):
+    listing = read_layout(tree(tmp_path / "deepfake", *CELEB_DF))
+    assert listing.layout == "Celeb-DF"
+    assert [(video.label, video.group) for video in listing.videos] == [
+        (0, "id0_0001"), (0, "id1_0000"), (1, "id0_0001"), (1, "id0_0001"), (1, "id1_0000"), (0, "youtube-real/00170"),
+    ]  # fmt: skip
+    fake = next(video for video in listing.videos if video.path.endswith("id0_id2_0001.mp4"))
+    assert (fake.target_id, fake.source_id) == ("id0", "id2")
+    assert {video.official_split for video in listing.videos} == {None}
+
+
+def test_in_the_testing_list_of_celeb_df_one_is_real(tmp_path, tree):
+    root = tree(tmp_path, *CELEB_DF)
+    lines = "1 YouTube-real/00170.mp4\n0 Celeb-synthesis/id1_id0_0000.mp4\n1 Celeb-real/id1_0000.mp4\n1 Celeb-real/id9_0000.mp4\n"
+    (root / "List_of_testing_videos.txt").write_text(lines)
+    listing = read_layout(root)
+    tested = {video.path for video in listing.videos if video.official_split == "test"}
+    assert tested == {"YouTube-real/00170.mp4", "Celeb-synthesis/id1_id0_0000.mp4", "Celeb-real/id1_0000.mp4"}
+    assert {video.official_split for video in listing.videos} == {"test", "train"}
+    assert listing.notes == ("1 of the 4 videos of List_of_testing_videos.txt are not there",)
+    (root / "List_of_testing_videos.txt").write_text("0 YouTube-real/00170.mp4\n")
+    with pytest.raises(DataSetError, match=r"line 1: expected 1 \(real\)"):
+        read_layout(root)

@@ -1,0 +1,49 @@
+import pytest
+
+from storage.layouts import read_layout
+from storage.layouts.base import DataSetError
+
+FAKE = {"label": "FAKE", "split": "train", "original": "real1.mp4"}
+REAL = {"label": "REAL", "split": "train", "original": None}
+
+
+def test_a_fake_of_dfdc_stands_with_its_original_and_split_train_is_no_official_split(tmp_path, dfdc):
+    entries = {"abc.mp4": FAKE, "real1.mp4": REAL, "real2.mp4": {"label": "REAL", "split": "train"}}
+    listing = read_layout(dfdc(tmp_path, "dfdc_train_part_0", entries, *entries))
+    assert listing.layout == "DFDC"
+    folder = "dfdc_train_part_0/"
+    assert {video.path.removeprefix(folder): (video.label, video.group) for video in listing.videos} == {
+        "abc.mp4": (1, "real1"), "real1.mp4": (0, "real1"), "real2.mp4": (0, "real2"),
+    }  # fmt: skip
+    assert {video.official_split for video in listing.videos} == {None}
+
+
+def test_parts_of_dfdc_are_read_together_and_say_how_much_is_not_on_disk(tmp_path, dfdc):
+    for part in ("part_0", "part_1"):
+        dfdc(tmp_path, part, {"abc.mp4": FAKE, "real1.mp4": REAL, "gone.mp4": REAL}, "abc.mp4", "real1.mp4")
+    listing = read_layout(tmp_path)
+    assert sorted(video.path for video in listing.videos if video.missing) == [
+        "part_0/gone.mp4",
+        "part_1/gone.mp4",
+    ]
+    assert listing.notes == ("2 of the 6 videos that metadata.json names are not there",)
+
+
+def test_a_metadata_json_of_something_else_leaves_the_folders_to_decide(tmp_path, tree):
+    for content in ('{"name": "mine"}', "[]", "{", "{}"):
+        tree(tmp_path, "real/1.mp4", "fake/1.mp4")
+        (tmp_path / "metadata.json").write_text(content)
+        assert read_layout(tmp_path).layout == "class folders"
+
+
+def test_a_metadata_json_that_breaks_its_own_shape_is_an_error_that_names_the_entry(tmp_path, dfdc):
+    root = dfdc(tmp_path, "part", {"abc.mp4": FAKE, "odd.mp4": "REAL"}, "abc.mp4", "odd.mp4")
+    with pytest.raises(DataSetError, match=r'metadata\.json: .* got "REAL" for odd\.mp4'):
+        read_layout(root)
+
+
+def test_a_label_that_dfdc_does_not_know_stays_undecided_with_what_was_seen(tmp_path, dfdc):
+    listing = read_layout(dfdc(tmp_path, ".", {"a.mp4": {"label": "MAYBE"}, "b.mp4": REAL}, "a.mp4", "b.mp4"))
+    assert [(video.label, video.reason) for video in listing.videos] == [
+        (None, "metadata.json says 'MAYBE', which is neither real nor fake"), (0, None),
+    ]  # fmt: skip

@@ -1,0 +1,128 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.layouts import read_layout
+from storage.layouts.base import DataSetError, ReadingRules
+
+
+def labels(listing):
+    return {video.path: video.label for video in listing.videos}
+
+
+FAKE = {"label": "FAKE", "split": "train", "original": "real1.mp4"}
+REAL = {"label": "REAL", "split": "train", "original": None}
+CELEB_DF = (
+    "Celeb-real/id0_0001.mp4", "Celeb-real/id1_0000.mp4", "YouTube-real/00170.mp4",
+    "Celeb-synthesis/id0_id1_0001.mp4", "Celeb-synthesis/id0_id2_0001.mp4", "Celeb-synthesis/id1_id0_0000.mp4",
+)  # fmt: skip
+
+
+def test_a_link_that_leaves_the_root_is_refused_with_a_reason(tmp_path, tree):
+    tree(tmp_path, "outside.mp4", "data/real/1.mp4")
+    (tmp_path / "data" / "real" / "2.mp4").symlink_to(tmp_path / "outside.mp4")
+    rows = {video.path: video for video in read_layout(tmp_path / "data").videos}
+    assert rows["real/2.mp4"].missing
+    assert "link" in str(rows["real/2.mp4"].reason)
+
+
+def test_a_link_that_leaves_the_root_is_not_dropped_by_a_layout_of_its_own(tmp_path, tree):
+    root = tree(tmp_path / "data", *CELEB_DF)
+    (tree(tmp_path, "outside.mp4") / "data" / "Celeb-real" / "id5_0000.mp4").symlink_to(
+        tmp_path / "outside.mp4"
+    )
+    listing = read_layout(root)
+    assert listing.layout == "Celeb-DF"
+    assert [video.path for video in listing.videos if video.missing] == ["Celeb-real/id5_0000.mp4"]
+
+
+def test_a_link_that_a_table_names_has_one_row_that_says_why(tmp_path, tree):
+    root = tree(tmp_path, "outside.mp4", "data/a.mp4") / "data"
+    (root / "b.mp4").symlink_to(tmp_path / "outside.mp4")
+    (root / "t.csv").write_text("file,label\na.mp4,real\nb.mp4,fake\n")
+    link = read_layout(root).videos[1:]
+    assert [(video.path, video.label, video.missing, video.reason) for video in link] == [
+        ("b.mp4", 1, True, "a link that leaves the data set's folder")
+    ]
+
+
+def test_a_label_of_the_configuration_overrules_everything(tmp_path, tree):
+    listing = read_layout(tree(tmp_path, "real/1.mp4", "2.mp4"), ReadingRules(label="fake"))
+    assert set(labels(listing).values()) == {1}
+    assert {video.label_source for video in listing.videos} == {"configuration"}
+
+
+def test_labels_by_folder_go_before_metadata_and_words_and_the_longest_folder_decides(tmp_path, dfdc):
+    root = dfdc(tmp_path, "part/real", {"a.mp4": FAKE, "b.mp4": REAL}, "a.mp4", "b.mp4")
+    rules = ReadingRules(labels={"Part": "real", "part/real": "fake"})
+    listing = read_layout(root, rules)
+    assert labels(listing) == {"part/real/a.mp4": 1, "part/real/b.mp4": 1}
+    assert {video.label_source for video in listing.videos} == {"configuration"}
+
+
+def test_a_folder_in_labels_that_no_video_lies_in_is_a_typing_mistake_that_is_said(tmp_path, tree):
+    root = tree(tmp_path, "actors/1.mp4", "made/2.mp4")
+    with pytest.raises(DataSetError, match=r"names actor, and no video .* found actors, made"):
+        read_layout(root, ReadingRules(labels={"actor": "real", "made": "fake"}))
+    with pytest.raises(DataSetError, match="both labels, by actors and x"):
+        read_layout(tree(tmp_path, "actors/x/3.mp4"), ReadingRules(labels={"actors": "real", "x": "fake"}))
+
+
+def test_two_data_sets_in_one_folder_are_both_named_and_either_can_be_chosen(tmp_path, tree, dfdc):
+    root = dfdc(tree(tmp_path, *CELEB_DF), "part", {"a.mp4": FAKE, "b.mp4": REAL}, "a.mp4", "b.mp4")
+    with pytest.raises(DataSetError, match=r"as DFDC \(part/metadata\.json\) and as Celeb-DF \(folders"):
+        read_layout(root)
+    assert len(read_layout(root, ReadingRules(layout="DFDC")).videos) == 2
+    assert len(read_layout(root, ReadingRules(layout="Celeb-DF")).videos) == len(CELEB_DF)
+
+
+def test_a_layout_that_does_not_fit_is_refused_with_what_does(tmp_path, tree):
+    with pytest.raises(
+        DataSetError, match=r"not laid out as DFDC; what fits: class folders \(folders named real\)"
+    ):
+        read_layout(tree(tmp_path, "real/1.mp4"), ReadingRules(layout="DFDC"))
+
+
+def test_a_table_in_the_root_of_a_named_data_set_labels_and_the_layout_still_groups(tmp_path, tree):
+    root = tree(tmp_path, *CELEB_DF, "extra.mp4")
+    (root / "labels.csv").write_text("path,label\nCeleb-real/id0_0001.mp4,fake\nextra.mp4,real\n")
+    listing = read_layout(root)
+    assert listing.layout == "Celeb-DF"
+    rows = {video.path: video for video in listing.videos}
+    assert rows["Celeb-real/id0_0001.mp4"].label == 1
+    assert rows["Celeb-real/id0_0001.mp4"].group == "id0_0001"
+    assert rows["extra.mp4"].label == 0
+    assert any("contradicts the folders of 1 videos" in note for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "is empty"),
+        (("notes.txt",), "no video and no image: found 1 .txt"),
+        (("a.mp4",), "no video of .* has a label"),
+    ],
+)
+def test_nothing_to_read_is_an_error_with_the_way_out(tmp_path, names, message, tree):
+    with pytest.raises(DataSetError, match=message):
+        read_layout(tree(tmp_path, *names))
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(DataSetError, match="nowhere does not exist"):
+        read_layout(tmp_path / "nowhere")
+
+
+@pytest.mark.reference
+@pytest.mark.skipif(
+    "FOURIER_DEEPFAKE_REFERENCE" not in os.environ,
+    reason="FOURIER_DEEPFAKE_REFERENCE does not name the reference data",
+)
+def test_the_reference_data_sets_are_read_as_they_are_meant():
+    root = Path(os.environ["FOURIER_DEEPFAKE_REFERENCE"])
+    mesonet = read_layout(root / "data" / "mesonet_validation").videos
+    assert (len(mesonet), sum(len(video.files) for video in mesonet)) == (130, 7104)
+    assert sum(video.label == 0 for video in mesonet) == 69
+    assert len(read_layout(root / "data" / "open_faces").videos) == 6500
+    assert len(read_layout(root / "clips").videos) == 18
