@@ -24,13 +24,21 @@ from storage.layouts.base import (
 from storage.layouts.celeb_df import CelebDf
 from storage.layouts.dfd import Dfd
 from storage.layouts.dfdc import Dfdc
+from storage.layouts.dfdc_preview import DfdcPreview
 from storage.layouts.face_forensics import FaceForensics, FaceForensicsOfKaggle
 from storage.layouts.folders import ClassFolders, nothing_found
 from storage.layouts.pairs import PairTable
 from storage.layouts.table import Table
 
 TABLES: tuple[Layout, ...] = (PairTable(), Table())
-NAMED: tuple[Layout, ...] = (FaceForensics(), FaceForensicsOfKaggle(), Dfd(), Dfdc(), CelebDf())
+NAMED: tuple[Layout, ...] = (
+    FaceForensics(),
+    FaceForensicsOfKaggle(),
+    Dfd(),
+    Dfdc(),
+    DfdcPreview(),
+    CelebDf(),
+)
 """Data sets that people know by name."""
 LAYOUTS: tuple[Layout, ...] = (*TABLES, *NAMED, ClassFolders())
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ LayoutName = Literal[
     "FaceForensics++ of Kaggle",
     "DFD",
     "DFDC",
+    "DFDC preview",
     "Celeb-DF",
     "class folders",
 ]
@@ -288,17 +290,20 @@ class Located:
 
 
 class FileFinder:
-    """The files of a tree, also by their names in lower case and, videos, without their extensions, where those are unique."""
+    """The files of a tree, also by their names in lower case and, videos, without their extensions, where those are unique.
+
+    Names are the same in both normal forms of Unicode: macOS writes an accent as a character of its own.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = frozenset(names)
         self._folded: dict[str, str | None] = {}
         for name in names:
-            for key in {name.lower(), _without_suffix(name)}:
+            for key in {_folded(name), _without_suffix(name)}:
                 self._folded[key] = None if key in self._folded else name
 
     def locate(self, written: str, table: str) -> Located:
-        """The file that `table` means: the very name, or the only one that differs in letter case or extension alone."""
+        """The file that `table` means: the very name, or the only one that differs in letter case, normal form or extension alone."""
         path = os.path.normpath(written.replace("\\", "/"))
         if PurePosixPath(path).is_absolute() or path.split("/")[0] == ".." or re.match(r"^[A-Za-z]:", path):
             return Located(path, f"{table} names {written}, which leaves the folder of the data set")
@@ -306,13 +311,17 @@ class FileFinder:
         return Located(found or path, None if found else f"{table} names it, the disk does not have it")
 
     def _find_folded(self, path: str) -> str | None:
-        folded = path.lower()
+        folded = _folded(path)
         return self._folded[folded] if folded in self._folded else self._folded.get(_without_suffix(path))
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _without_suffix(name: str) -> str:
     """The key of a video by its stem; for any other file the name itself, so that a video never stands for it."""
-    return f"{name.removesuffix(name[-len(suffix_of(name)) :]).lower()}.*" if is_video(name) else name.lower()
+    return _folded(f"{name[: -len(suffix_of(name))]}.*" if is_video(name) else name)
 
 
 def require_some(videos: Collection[SourceVideo], named_by: Path, root: Path, what: str = "videos") -> None:

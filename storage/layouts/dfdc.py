@@ -1,7 +1,7 @@
 """The DeepFake Detection Challenge: a metadata.json beside the videos of each part."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from storage.layouts.base import (
@@ -19,6 +19,7 @@ from storage.layouts.base import (
 )
 
 METADATA = "metadata.json"
+REQUIRED = frozenset({"label"})
 Entries = dict[str, dict[str, object]]
 
 
@@ -50,7 +51,9 @@ class Dfdc:
 def _metadata(tree: Tree) -> dict[str, Entries]:
     """The entries of each file of metadata that has any."""
     names = [name for name in tree.files if name.rpartition("/")[2] == METADATA]
-    return {name: entries for name in names if (entries := _entries(tree.root / name)) is not None}
+    return {
+        name: entries for name in names if (entries := entries_of(tree.root / name, REQUIRED)) is not None
+    }
 
 
 def _describe(metadata: Mapping[str, Entries]) -> str:
@@ -58,8 +61,8 @@ def _describe(metadata: Mapping[str, Entries]) -> str:
     return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}"
 
 
-def _entries(path: Path) -> Entries | None:
-    """What the file says of each video; None where it has another shape, so that it belongs to something else.
+def entries_of(path: Path, required: Collection[str]) -> Entries | None:
+    """What a file says of each video; None where no entry holds what is required, so that it belongs to something else.
 
     Raises DataSetError where entries of that shape stand beside others.
     """
@@ -67,14 +70,17 @@ def _entries(path: Path) -> Entries | None:
         found = json.loads(path.read_bytes())
     except ValueError:
         return None
-    if not isinstance(found, dict) or not found:
+    if not isinstance(found, dict):
         return None
-    fits = {name: isinstance(entry, dict) and "label" in entry for name, entry in found.items()}
+    fits = {name: isinstance(entry, dict) and entry.keys() >= set(required) for name, entry in found.items()}
     if not any(fits.values()):
         return None
     odd = next((name for name, fit in fits.items() if not fit), None)
     if odd is not None:
-        message = f"{path}: expected an object with a label for each video, got {json.dumps(found[odd])[:60]} for {odd}"
+        message = (
+            f"{path}: expected an object with {', '.join(sorted(required))} for each video, "
+            f"got {json.dumps(found[odd])[:60]} for {odd}: fetch it again, or remove the entry"
+        )
         raise DataSetError(message)
     return found
 

@@ -26,7 +26,7 @@ from storage.layouts.base import (
 )
 from storage.layouts.dfd import METHOD as DFD_METHOD
 from storage.layouts.dfd import dfd_video
-from storage.layouts.table import columns_of, rows_of
+from storage.layouts.rows import columns_of, rows_of
 
 FAMILY = "FaceForensics++"
 SEQUENCES = {"original_sequences": 0, "manipulated_sequences": 1}

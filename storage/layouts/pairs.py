@@ -10,7 +10,7 @@ from storage.layouts.base import (
     note_missing,
     require_some,
 )
-from storage.layouts.table import Row, columns_of, root_tables, rows_of
+from storage.layouts.rows import Row, root_tables, rows_of
 
 REAL_COLUMN, FAKE_COLUMN, PHOTO_COLUMN, NAME_COLUMN = "video", "deepfake", "image", "id"
 
@@ -25,8 +25,14 @@ class PairTable:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By which table."""
-        tables = [name for name in root_tables(tree) if tree.table in (None, name)]
-        found = next((name for name in tables if _fits(columns_of(tree.root / name))), None)
+        found = next(
+            (
+                name
+                for name, columns in root_tables(tree).items()
+                if tree.table in (None, name) and _fits(columns)
+            ),
+            None,
+        )
         return (
             Recognised(f"table {found}, a pair a row", lambda _: self._read(tree, found)) if found else None
         )

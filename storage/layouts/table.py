@@ -1,29 +1,34 @@
 """A table with a path and a label for each video."""
 
-import csv
-import io
+import itertools
+import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from storage.layouts.base import (
     DataSetError,
     FileFinder,
     LayoutName,
     Listing,
+    Located,
     Recognised,
     SourceVideo,
     Tree,
+    folders_of,
     is_image,
+    is_video,
     label_of_word,
     note_missing,
     require_some,
     stem_group,
-    suffix_of,
 )
+from storage.layouts.dfdc import METADATA as DFDC_METADATA
+from storage.layouts.dfdc_preview import METADATA as PREVIEW_METADATA
+from storage.layouts.dfdc_preview import REQUIRED as PREVIEW_COLUMNS
+from storage.layouts.rows import KEY_COLUMN, Row, columns_of, root_tables, rows_of
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 PATH_COLUMNS = (
     "path",
     "file",
@@ -34,8 +39,11 @@ PATH_COLUMNS = (
     "video",
     "video_path",
     "clip",
+    KEY_COLUMN,
 )
-LABEL_COLUMNS = ("label", "class", "target", "is_fake", "fake", "ground_truth")
+REAL_COLUMNS = ("is_real", "real", "genuine")
+"""Columns of labels where 1 is real, by their names."""
+LABEL_COLUMNS = ("label", "class", "target", "is_fake", "fake", "ground_truth", *REAL_COLUMNS)
 GROUP_COLUMNS = ("group", "group_id", "source", "source_id", "original")
 SPLIT_WORDS = {
     "train": "train",
@@ -48,13 +56,10 @@ SPLIT_WORDS = {
     "testing": "test",
 }
 LABEL_NUMBERS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
-LINES_SNIFFED = 64 * 1024
-
-Row = dict[str, str]
 
 
 class Table:
-    """Labels from a CSV, TSV or Parquet table in the root."""
+    """Labels from a CSV, TSV, Parquet or JSON table in the root."""
 
     name: LayoutName = "table"
 
@@ -65,11 +70,15 @@ class Table:
             if not _fits(columns):
                 message = (
                     f"{tree.root / tree.table} has no column for paths ({', '.join(PATH_COLUMNS)}) and one for labels "
-                    f"({', '.join(LABEL_COLUMNS)}): found {', '.join(columns) or 'nothing'}"
+                    f"({', '.join(LABEL_COLUMNS)}): found {', '.join(columns[:20]) or 'nothing'}"
                 )
                 raise DataSetError(message)
             return self._recognised(tree, tree.table)
-        found = [name for name in root_tables(tree) if _fits(columns_of(tree.root / name))]
+        found = [
+            name
+            for name, columns in root_tables(tree).items()
+            if _fits(columns) and not _is_of_dfdc(name, columns)
+        ]
         if len(found) > 1:
             message = f"{tree.root} holds several tables of paths and labels: name the one that counts, {tree.root / found[0]} or {tree.root / found[1]}"
             raise DataSetError(message)
@@ -80,57 +89,154 @@ class Table:
 
     def _read(self, tree: Tree, name: str) -> Listing:
         """A video a row; a row whose file is missing, or whose label says nothing, keeps its reason."""
-        rows = rows_of(tree.root / name)
-        column = _column_finder(rows[0] if rows else {})
-        files = FileFinder(tree.files)
-        videos: dict[str, SourceVideo] = {}
-        for row in rows:
-            video = _video(row, column, files, name)
-            before = videos.get(video.path)
-            if before is not None and before.label != video.label:
-                reason = f"{name} names it twice, with different labels"
-                video = SourceVideo(video.path, video.files, video.kind, video.group, reason=reason)
-            videos[video.path] = video
-        require_some(videos.values(), tree.root / name, tree.root, "files")
-        if not videos:
-            message = f"{tree.root / name} has no rows: write a path and a label for each video"
+        path = tree.root / name
+        rows = rows_of(path)
+        if not rows:
+            message = f"{path} has no rows: write a path and a label for each video"
             raise DataSetError(message)
+        column = _column_finder(dict.fromkeys(key for row in rows for key in row))
+        labels = _Labels(column["label"], path, (row.get(column["label"], "") for row in rows))
+        files = _Files(tree, name, [row.get(column["path"], "") for row in rows])
+        videos: dict[str, SourceVideo] = {}
+        repeated = 0
+        for row in rows:
+            video = _video(row, column, files, labels)
+            before = videos.get(video.path)
+            if before is not None and before.label == video.label:
+                repeated += 1
+            elif before is not None:
+                reason = video.reason if video.missing else f"{name} names it twice, with different labels"
+                video = replace(video, label=None, label_source=None, method=None, reason=reason)
+            videos[video.path] = video
+        require_some(videos.values(), path, tree.root, "files")
         named = tuple(videos.values())
-        return Listing(self.name, f"table {name}", named, note_missing(named, name))
+        notes = [*note_missing(named, name), *files.notes()]
+        if repeated:
+            notes.append(
+                f"{repeated} rows of {name} name a video that another row has named: the last one counts"
+            )
+        return Listing(self.name, f"table {name}", named, tuple(notes))
 
 
-def _video(row: Row, column: dict[str, str], files: FileFinder, table: str) -> SourceVideo:
-    located = files.locate(row[column["path"]].strip(), table)
+class _Files:
+    """The files that a table names, also where its paths begin with a folder that is the root itself."""
+
+    def __init__(self, tree: Tree, table: str, written: Sequence[str]) -> None:
+        self._table = table
+        self._finder = FileFinder(tree.files)
+        self._root = _folders_above(tree, written)
+        self._found = 0
+
+    def locate(self, written: str) -> Located:
+        """The file of a path; one that is missing keeps the path as it was written."""
+        located = self._finder.locate(written, self._table)
+        if not (self._root and located.missing):
+            return located
+        below = self._finder.locate(located.path.removeprefix(self._root), self._table)
+        self._found += not below.missing
+        return located if below.missing else below
+
+    def notes(self) -> list[str]:
+        """How many were found in the root instead of a folder of it, in words."""
+        if not self._found:
+            return []
+        return [
+            f"{self._found} rows of {self._table} were found without the {self._root} that their paths begin with and that is not there"
+        ]
+
+
+def _folders_above(tree: Tree, written: Sequence[str]) -> str:
+    """The folders that all paths begin with and that are not in the tree, like the name of the root itself."""
+    folders = [folders_of(os.path.normpath(path.strip().replace("\\", "/"))) for path in written]
+    there = {name.partition("/")[0].lower() for name in tree.files if "/" in name}
+    common = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    above = list(
+        itertools.takewhile(lambda folder: folder.lower() not in there, (parts[0] for parts in common))
+    )
+    leaves = any(folder in ("", "..") for folder in above)
+    return "" if leaves else "".join(f"{folder}/" for folder in above)
+
+
+class _Labels:
+    """What the values of a column of labels mean."""
+
+    def __init__(self, column: str, path: Path, values: Iterable[str]) -> None:
+        """Raises DataSetError where words and numbers are mixed."""
+        self.column = column
+        self.table = path.name
+        self._real_is_one = _plain(column) in REAL_COLUMNS
+        first: dict[bool, str] = {}
+        for value in values:
+            text = value.strip()
+            if label_of_word(text) is not None:
+                first.setdefault(False, text)
+            elif text.lower() in LABEL_NUMBERS:
+                first.setdefault(True, text)
+        if len(first) > 1:
+            message = (
+                f"{path}: the column {column} holds words like {first[False]!r} and numbers like {first[True]!r}, and whether "
+                "1 is real or fake is not said: write words in all rows, or numbers with 1 for fake"
+            )
+            raise DataSetError(message)
+
+    def label(self, value: str) -> int | None:
+        """0 real, 1 fake, None for what is neither."""
+        word = label_of_word(value)
+        number = LABEL_NUMBERS.get(value.lower())
+        if word is not None or number is None:
+            return word
+        return 1 - number if self._real_is_one else number
+
+
+def _video(row: Row, column: Mapping[str, str], files: _Files, labels: _Labels) -> SourceVideo:
+    located = files.locate(row.get(column["path"], "").strip())
     path = located.path
-    group = row.get(column.get("group", ""), "").strip() or stem_group(path)
-    target = row.get(column.get("target_id", ""), "").strip() or None
-    label_text = row[column["label"]].strip()
-    label = label_of_word(label_text)
-    label = LABEL_NUMBERS.get(label_text.lower()) if label is None else label
-    split_text = row.get(column.get("split", ""), "").strip().lower()
-    undecided = None if label is not None else f"{table} says {label_text!r}, which is neither real nor fake"
+    label_text = row.get(labels.column, "").strip()
+    label = labels.label(label_text)
+    undecided = (
+        None if label is not None else f"{labels.table} says {label_text!r}, which is neither real nor fake"
+    )
     return SourceVideo(
         path=path,
         files=located.files,
         kind="images" if is_image(path) else "video",
-        group=group.replace("\\", "/").lower(),
+        group=_group(row.get(column.get("group", ""), "").strip(), path),
         label=label,
-        label_source=None if label is None else f"table {table}, column {column['label']}",
+        label_source=None if label is None else f"table {labels.table}, column {labels.column}",
         method=row.get(column.get("method", ""), "").strip() or None,
         compression=row.get(column.get("compression", ""), "").strip() or None,
-        target_id=target,
-        official_split=SPLIT_WORDS.get(split_text),
+        target_id=row.get(column.get("target_id", ""), "").strip() or None,
+        official_split=SPLIT_WORDS.get(row.get(column.get("split", ""), "").strip().lower()),
         missing=located.missing,
         reason=located.reason or undecided,
     )
 
 
+def _group(written: str, path: str) -> str:
+    """The group of a row: one that is a file, like an original, is that of the file itself."""
+    if not written or is_video(written) or is_image(written):
+        return stem_group(written.replace("\\", "/") or path)
+    return written.replace("\\", "/").lower()
+
+
 def _fits(columns: list[str]) -> bool:
-    column = _column_finder(dict.fromkeys(columns, ""))
+    column = _column_finder(columns)
     return "path" in column and "label" in column
 
 
-def _column_finder(row: Row) -> dict[str, str]:
+def _is_of_dfdc(name: str, columns: Sequence[str]) -> bool:
+    """Whether a JSON table is one that a layout of its own reads."""
+    return KEY_COLUMN in columns and (
+        name == DFDC_METADATA or (name == PREVIEW_METADATA and set(columns) >= PREVIEW_COLUMNS)
+    )
+
+
+def _plain(column: str) -> str:
+    """A column's name in lower case, its words joined by underscores."""
+    return re.sub(r"[\s-]+", "_", column.strip().lower())
+
+
+def _column_finder(columns: Iterable[str]) -> dict[str, str]:
     """Which column holds what, by the first of the known names that is there."""
     known = {
         "path": PATH_COLUMNS,
@@ -141,52 +247,9 @@ def _column_finder(row: Row) -> dict[str, str]:
         "target_id": ("target_id", "target_actor"),
         "split": ("split", "set", "partition"),
     }
-    by_name = {re.sub(r"[\s-]+", "_", column.strip().lower()): column for column in row if column}
+    by_name = {_plain(column): column for column in columns if column}
     return {
         meaning: by_name[names[0]]
         for meaning, candidates in known.items()
         if (names := [name for name in candidates if name in by_name])
     }
-
-
-def root_tables(tree: Tree) -> list[str]:
-    """The tables that lie in the root itself."""
-    return [name for name in tree.files if "/" not in name and suffix_of(name) in TABLE_SUFFIXES]
-
-
-def columns_of(path: Path) -> list[str]:
-    """The names of a table's columns."""
-    if suffix_of(path.name) == ".parquet":
-        return list(pq.read_schema(path).names)
-    with path.open("rb") as file:
-        reader = _reader(path, _decode(file.read(LINES_SNIFFED)))
-        return list(reader.fieldnames or [])
-
-
-def rows_of(path: Path) -> list[Row]:
-    """The rows of a table, all values as text, without those that hold nothing."""
-    if suffix_of(path.name) == ".parquet":
-        return [
-            {name: "" if value is None else str(value) for name, value in row.items()}
-            for row in pq.read_table(path).to_pylist()
-        ]
-    rows = []
-    for row in _reader(path, _decode(path.read_bytes())):
-        named = {name: value or "" for name, value in row.items() if isinstance(name, str) and name}
-        if any(named.values()):
-            rows.append(named)
-    return rows
-
-
-def _reader(path: Path, text: str) -> "csv.DictReader[str]":
-    header = text.partition("\n")[0]
-    delimiter = max("\t;,", key=header.count) if suffix_of(path.name) != ".tsv" else "\t"
-    return csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-
-
-def _decode(content: bytes) -> str:
-    """UTF-8, with or without a byte-order mark; Latin-1 where it is not."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")

@@ -68,3 +68,13 @@ def test_numbered_images_named_after_their_class_stand_alone(tmp_path, tree):
     )
     assert len(listing.videos) == 4
     assert "each image stands alone" in listing.why
+
+
+def test_a_fake_of_uadfv_stands_with_the_real_of_its_number(tmp_path, tree):
+    names = ("real/0000.mp4", "fake/0000_fake.mp4", "real/0001.mp4", "fake/0001_fake.mp4")
+    listing = read_layout(tree(tmp_path / "UADFV", *names))
+    assert listing.layout == "class folders"
+    assert {video.path: (video.label, video.group) for video in listing.videos} == {
+        "real/0000.mp4": (0, "0000"), "fake/0000_fake.mp4": (1, "0000"),
+        "real/0001.mp4": (0, "0001"), "fake/0001_fake.mp4": (1, "0001"),
+    }  # fmt: skip

@@ -1,7 +1,10 @@
+import unicodedata
+
 import pytest
 
 from storage.layouts import read_layout
 from storage.layouts.base import DataSetError
+from storage.layouts.rows import BYTES_SNIFFED
 
 
 def labels(listing):
@@ -46,3 +49,132 @@ def test_two_tables_that_fit_are_both_named(tmp_path):
         (tmp_path / name).write_text("path,label\nx.mp4,real\n")
     with pytest.raises(DataSetError, match=r"a\.csv or .*b\.csv"):
         read_layout(tmp_path)
+
+
+def test_a_trailing_comma_in_header_or_rows_shifts_no_column(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    for text in (
+        "path,label,method,\n1.mp4,fake,swap,\n2.mp4,real,,\n",
+        "path,label,method\n1.mp4,fake,swap,\n2.mp4,real,,,\n",
+    ):
+        (tmp_path / "t.csv").write_text(text)
+        listing = read_layout(tmp_path)
+        assert [(video.label, video.method) for video in listing.videos] == [(1, "swap"), (0, None)]
+
+
+def test_a_row_with_more_values_than_columns_is_an_error_instead_of_a_shift(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "t.csv").write_text("path,label,method\n1.mp4,fake,swap\nwith, comma.mp4,real,odd\n")
+    with pytest.raises(DataSetError, match=r"t\.csv, line 3: .* the first too many is 'odd'"):
+        read_layout(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_encoding_of_a_table_does_not_hide_its_first_column_or_its_names(tmp_path, tree, encoding):
+    tree(tmp_path, "Élodie €.mp4", "2.mp4")
+    (tmp_path / "t.csv").write_bytes("path;label\nÉlodie €.mp4;fake\n2.mp4;real\n".encode(encoding))
+    assert labels(read_layout(tmp_path)) == {"Élodie €.mp4": 1, "2.mp4": 0}
+
+
+def test_a_character_cut_off_by_sniffing_does_not_hide_the_first_column(tmp_path, tree):
+    tree(tmp_path, "1.mp4")
+    padding = "x" * (BYTES_SNIFFED - len("\ufeffpath,label,note\n1.mp4,fake,".encode()) - 1)
+    (tmp_path / "t.csv").write_text(f"\ufeffpath,label,note\n1.mp4,fake,{padding}é\n", "utf-8")
+    assert labels(read_layout(tmp_path)) == {"1.mp4": 1}
+
+
+def test_rows_that_repeat_a_video_are_one_video_and_counted(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "t.csv").write_text("path,label\n1.mp4,fake\n1.mp4,fake\n./1.mp4,fake\n2.mp4,real\n")
+    listing = read_layout(tmp_path)
+    assert labels(listing) == {"1.mp4": 1, "2.mp4": 0}
+    assert listing.notes == ("2 rows of t.csv name a video that another row has named: the last one counts",)
+
+
+def test_a_missing_video_with_contradicting_labels_is_still_missing(tmp_path, tree):
+    tree(tmp_path, "2.mp4")
+    (tmp_path / "t.csv").write_text("path,label\n1.mp4,fake\n1.mp4,real\n2.mp4,real\n")
+    gone = read_layout(tmp_path).videos[0]
+    assert (gone.missing, gone.label, gone.files) == (True, None, ())
+    assert gone.reason == "t.csv names it, the disk does not have it"
+
+
+def test_numbers_beside_words_in_one_column_are_ambiguous(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    (tmp_path / "t.csv").write_text("path,label\n1.mp4,REAL\n2.mp4,1\n3.mp4,0\n")
+    with pytest.raises(
+        DataSetError, match=r"column label holds words like 'REAL' and numbers like '1'.*write words"
+    ):
+        read_layout(tmp_path)
+
+
+def test_different_words_of_one_class_in_a_column_are_no_contradiction(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    (tmp_path / "t.csv").write_text("path,label\n1.mp4,REAL\n2.mp4,Original\n3.mp4,FAKE\n4.mp4,Manipulated\n")
+    assert labels(read_layout(tmp_path)) == {"1.mp4": 0, "2.mp4": 0, "3.mp4": 1, "4.mp4": 1}
+
+
+@pytest.mark.parametrize(
+    ("column", "label"), [("is_real", 0), ("Is Real", 0), ("genuine", 0), ("is_fake", 1), ("label", 1)]
+)
+def test_a_column_named_after_the_reals_says_one_for_real(tmp_path, tree, column, label):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "t.csv").write_text(f"path,{column}\n1.mp4,1\n2.mp4,0\n")
+    assert labels(read_layout(tmp_path)) == {"1.mp4": label, "2.mp4": 1 - label}
+
+
+@pytest.mark.parametrize(("disk", "table"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_with_an_accent_is_found_in_either_normal_form(tmp_path, tree, disk, table):
+    name = unicodedata.normalize(disk, "clips/Zoë Müller 1.mp4")
+    tree(tmp_path, name, "clips/2.mp4")
+    written = unicodedata.normalize(table, "clips\\Zoë Müller 1.mp4")
+    (tmp_path / "t.csv").write_text(f"path,label\n{written},fake\nclips\\2.mp4,real\n", "utf-8")
+    assert labels(read_layout(tmp_path)) == {name: 1, "clips/2.mp4": 0}
+
+
+def test_two_names_that_differ_in_normal_form_alone_are_told_apart(tmp_path, tree):
+    names = [unicodedata.normalize(form, "ë.mp4") for form in ("NFC", "NFD")]
+    tree(tmp_path, *names)
+    (tmp_path / "t.csv").write_text(f"path,label\n{names[0]},fake\n{names[1]},real\nË.mp4,real\n", "utf-8")
+    rows = {video.path: (video.label, video.missing) for video in read_layout(tmp_path).videos}
+    assert rows == {names[0]: (1, False), names[1]: (0, False), "Ë.mp4": (0, True)}
+
+
+def test_a_table_that_begins_its_paths_with_the_name_of_the_root_finds_the_files(tmp_path, tree):
+    root = tree(tmp_path / "data", "original/000.mp4", "made/000.mp4")
+    rows = "ff-c23\\original\\000.mp4,real\nff-c23/made/000.mp4,fake\nff-c23/made/gone.mp4,fake\n"
+    (root / "t.csv").write_text(f"path,label\n{rows}")
+    listing = read_layout(root)
+    assert labels(listing) == {"original/000.mp4": 0, "made/000.mp4": 1, "ff-c23/made/gone.mp4": 1}
+    assert any(note.startswith("2 rows of t.csv were found without the ff-c23/") for note in listing.notes)
+
+
+@pytest.mark.parametrize("missing", ["train/a.mp4", "../a.mp4", "/data/a.mp4"])
+def test_a_missing_file_is_not_found_in_another_folder_by_its_name(tmp_path, tree, missing):
+    root = tree(tmp_path, "a.mp4", "b.mp4", "train/c.mp4")
+    (root / "t.csv").write_text(f"path,label\n{missing},fake\n")
+    with pytest.raises(DataSetError, match="none of them is there"):
+        read_layout(root)
+
+
+def test_some_rows_below_a_folder_that_is_not_there_do_not_stand_for_files_of_the_root(tmp_path, tree):
+    (tree(tmp_path, "a.mp4", "clips/b.mp4") / "t.csv").write_text(
+        "path,label\npart/a.mp4,fake\nclips/b.mp4,real\n"
+    )
+    assert [video.missing for video in read_layout(tmp_path).videos] == [True, False]
+
+
+def test_the_labels_of_the_dfdc_test_set_group_a_fake_with_its_original(tmp_path, tree):
+    tree(tmp_path, "aa.mp4", "bb.mp4", "cc.mp4")
+    rows = "aa.mp4,1,test,bb.mp4\nbb.mp4,0,test,\ncc.mp4,0,test,\n"
+    (tmp_path / "labels.csv").write_text(f"filename,label,split,original\n{rows}")
+    listing = read_layout(tmp_path)
+    assert [(video.label, video.group, video.official_split) for video in listing.videos] == [
+        (1, "bb", "test"), (0, "bb", "test"), (0, "cc", "test"),
+    ]  # fmt: skip
+
+
+def test_the_table_of_fakeavceleb_is_no_table_of_labels(tmp_path, tree):
+    tree(tmp_path, "real/1.mp4", "fake/1.mp4")
+    (tmp_path / "meta_data.csv").write_text("source,target1,target2,method,category,type,race,gender,path,\n")
+    assert read_layout(tmp_path).layout == "class folders"
