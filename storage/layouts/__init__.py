@@ -22,13 +22,17 @@ from storage.layouts.base import (
     relabelled,
 )
 from storage.layouts.celeb_df import CelebDf
+from storage.layouts.deeper_forensics import DeeperForensics
+from storage.layouts.df40 import Df40
 from storage.layouts.dfd import Dfd
 from storage.layouts.dfdc import Dfdc
 from storage.layouts.dfdc_preview import DfdcPreview
 from storage.layouts.face_forensics import FaceForensics, FaceForensicsOfKaggle
+from storage.layouts.fakeavceleb import FakeAvCeleb
 from storage.layouts.folders import ClassFolders, nothing_found
 from storage.layouts.pairs import PairTable
 from storage.layouts.table import Table
+from storage.layouts.wild_deepfake import WildDeepfake
 
 TABLES: tuple[Layout, ...] = (PairTable(), Table())
 NAMED: tuple[Layout, ...] = (
@@ -38,6 +42,10 @@ NAMED: tuple[Layout, ...] = (
     Dfdc(),
     DfdcPreview(),
     CelebDf(),
+    DeeperForensics(),
+    FakeAvCeleb(),
+    WildDeepfake(),
+    Df40(),
 )
 """Data sets that people know by name."""
 LAYOUTS: tuple[Layout, ...] = (*TABLES, *NAMED, ClassFolders())

@@ -22,6 +22,10 @@ LayoutName = Literal[
     "DFDC",
     "DFDC preview",
     "Celeb-DF",
+    "DeeperForensics",
+    "FakeAVCeleb",
+    "WildDeepfake",
+    "DF40",
     "class folders",
 ]
 
