@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
 from flows.observe import Runner, run_name, show_log, show_stages, show_table, task_runner
-from flows.walk import Run, Step, Walk
+from flows.walk import Run, Stages, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import VIDEO_SCHEMA, read_table
 from storage.workspace import Workspace
@@ -35,14 +35,19 @@ class Prepared(BaseModel):
     """How many videos stand in another split than before, though nothing in the settings changed."""
 
 
-def list_videos(walk: Walk, settings: Settings) -> list[Catalogue] | None:
-    """Fetch what has to be fetched and list the videos; None in a plan where something is not fetched yet."""
+def list_videos(walk: Stages, settings: Settings, *, read: bool = True) -> list[Catalogue] | None:
+    """Fetch what has to be fetched and list the videos; None in a plan where something is not fetched yet.
+
+    Without `read` no file is opened, and fingerprints are missing.
+    """
     catalogues = []
     for dataset in settings.datasets:
         root = _root(walk, dataset, settings)
         if root is None:
             return None
-        catalogues.append(list_data_set(dataset, root, settings.dataset.content, settings.dataset.grouping))
+        catalogues.append(
+            list_data_set(dataset, root, settings.dataset.content, settings.dataset.grouping, read=read)
+        )
     return name_apart(catalogues)
 
 
@@ -50,15 +55,13 @@ def prepare_videos(
     walk: Walk, settings: Settings, catalogues: list[Catalogue] | None
 ) -> tuple[Artifact, Artifact]:
     """Extract the frames of the listed videos, join the manifest and split it; returns the catalogue and the split."""
+    listed = PENDING if catalogues is None else catalogues
+    catalogue = walk.stage(
+        CATALOGUE, "catalogue of videos", data_sets=listed, group_by=settings.dataset.group_by
+    )
     if catalogues is None:
-        catalogue = walk.stage(
-            CATALOGUE, "catalogue of videos", data_sets=PENDING, group_by=settings.dataset.group_by
-        )
         extracted = walk.map(EXTRACT, {"each video": {"video": PENDING}})
     else:
-        catalogue = walk.stage(
-            CATALOGUE, "catalogue of videos", data_sets=catalogues, group_by=settings.dataset.group_by
-        )
         calls = {
             video_id: {"video": video, "settings": settings.frames.extraction_of(content)}
             for video_id, video, content in video_files(catalogues)
@@ -69,7 +72,7 @@ def prepare_videos(
     return catalogue, split
 
 
-def _root(walk: Walk, dataset: DataSetSettings, settings: Settings) -> Path | None:
+def _root(walk: Stages, dataset: DataSetSettings, settings: Settings) -> Path | None:
     """The folder of a data set, made or downloaded first where need be."""
     uri = parse_uri(dataset.uri)
     if uri.kind == "path":

@@ -14,6 +14,7 @@ from flows.prepare import Prepared
 from flows.train import Trained
 from flows.walk import Step, actions, reasons
 from storage.workspace import Workspace
+from tasks.bundle import words_of_estimate
 from tasks.stage import Artifact
 
 SHOWN = 12
@@ -136,12 +137,7 @@ def print_findings(found: dict[str, Any], as_json: bool) -> None:
     console.print("How well facts of the files alone tell the classes apart (AUC on groups not fitted on):")
     table = Table(show_header=False, box=None)
     for name, fact in found["confounds"].items():
-        value = (
-            fact["reason"]
-            if fact["value"] is None
-            else f"{fact['value']:.2f} ({fact['low']:.2f} to {fact['high']:.2f})"
-        )
-        table.add_row(name, value)
+        table.add_row(name, words_of_estimate(fact))
     console.print(table)
     for warning in found["warnings"]:
         console.print(f"warning: {warning}", markup=False)

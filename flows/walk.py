@@ -30,15 +30,20 @@ class Step:
     why: str
 
 
-class Walk(Protocol):
-    """A way to walk; in a plan, an artifact that is not there yet is pending."""
+class Stages(Protocol):
+    """A way to call stages one by one."""
 
     workspace: Workspace
-    steps: list[Step]
 
     def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
         """One call of a stage."""
         ...
+
+
+class Walk(Stages, Protocol):
+    """A way to walk; in a plan, an artifact that is not there yet is pending."""
+
+    steps: list[Step]
 
     def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
         """A call for each item of `calls`, by name, in parallel."""

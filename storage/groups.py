@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from scipy.cluster.hierarchy import DisjointSet
-
 from storage.layouts.base import natural_order
 
 
@@ -14,6 +12,10 @@ def connected_groups(own: Sequence[str], links: Sequence[Iterable[str]]) -> list
     are one group. It is called after the first of its videos' own nodes, in natural order, so that a video that joins
     nothing renames nothing.
     """
+    from scipy.cluster.hierarchy import (
+        DisjointSet,  # a fifth of a second to import, and a cached run does without it
+    )
+
     nodes = DisjointSet(own)
     for node, others in zip(own, links, strict=True):
         for other in others:

@@ -3,6 +3,8 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -60,27 +62,29 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     OSError where the file cannot be opened.
     """
     content = path.read_bytes()
+    with _damage_named(path), Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
+        if image.width * image.height > MOST_PIXELS:
+            message = f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}"
+            raise ValueError(message)
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height as stored, in pixels, from the header alone. Raises like `read_image`."""
+    with path.open("rb") as file, _damage_named(path), Image.open(file, formats=READ_FORMATS) as image:
+        return image.size
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises on the content of a file into UnreadableImage."""
     try:
-        with Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                message = f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}"
-                raise ValueError(message)
-            return _rgb(ImageOps.exif_transpose(image))
+        yield
     except UnidentifiedImageError as error:
         message = f"{path} is no image of a known format: replace the file"
         raise UnreadableImage(message) from error
     except (*DAMAGED, Image.DecompressionBombError) as error:
         message = f"{path} cannot be read as an image ({error}): replace the file"
-        raise UnreadableImage(message) from error
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height as stored, in pixels, from the header alone. Raises like `read_image`."""
-    try:
-        with Image.open(path, formats=READ_FORMATS) as image:
-            return image.size
-    except UnidentifiedImageError as error:
-        message = f"{path} is no image of a known format: replace the file"
         raise UnreadableImage(message) from error
 
 

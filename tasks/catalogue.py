@@ -16,7 +16,7 @@ from storage.fingerprint import digest_json, fingerprint
 from storage.groups import connected_groups
 from storage.layouts import read_layout
 from storage.layouts.base import Content, DataSetError, DataSetSettings, Grouping, SourceVideo, suffix_of
-from storage.manifest import Status
+from storage.manifest import VIDEO_SCHEMA, Status
 from storage.video import VideoFile
 from storage.workspace import Workspace
 from tasks.download import parse_uri
@@ -27,28 +27,16 @@ logger = logging.getLogger(__name__)
 READERS = 8
 GroupBy = Literal["clip", "identity"]
 
+IN_MANIFEST = (
+    "video_id", "path", "dataset", "label", "label_source", "method", "compression", "source_id", "target_id", "group_id",
+    "official_split", "status", "reason", "bytes", "format",
+)  # fmt: skip
 CATALOGUE_SCHEMA = pa.schema(
     [
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("dataset", pa.string(), nullable=False),
-        pa.field("label", pa.int8()),
-        pa.field("label_source", pa.string()),
-        pa.field("method", pa.string()),
-        pa.field("compression", pa.string()),
-        pa.field("source_id", pa.string()),
-        pa.field("target_id", pa.string()),
-        pa.field("group_id", pa.string(), nullable=False),
-        pa.field("official_split", pa.string()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
+        *(VIDEO_SCHEMA.field(name) for name in IN_MANIFEST),
         pa.field("content", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
-        pa.field(
-            "missing", pa.bool_(), nullable=False
-        ),  # whether metadata names it and the disk does not have it
-        pa.field("bytes", pa.int64()),
-        pa.field("format", pa.string()),
+        pa.field("missing", pa.bool_(), nullable=False),  # metadata names it and the disk does not have it
         pa.field("digest", pa.string()),
     ],
     metadata={"fourier_deepfake.table": "catalogue", "fourier_deepfake.version": "2"},

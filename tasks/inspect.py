@@ -10,17 +10,15 @@ from typing import Any
 import pandas as pd
 
 from storage.images import UnreadableImage, image_size
-from storage.layouts.base import Content, DataSetSettings, Grouping
 from storage.manifest import LABEL_NAMES, Status
 from storage.video import UnreadableVideo, VideoFile, evenly_spread, probe
 from storage.workspace import Workspace
 from tasks.audit import find
 from tasks.catalogue import (
+    Catalogue,
     GroupBy,
     describe_data_sets,
     join_data_sets,
-    list_data_set,
-    name_apart,
     video_files,
 )
 from tasks.extract import Extraction, ExtractionSettings, extract
@@ -31,29 +29,23 @@ PROBED = ("width", "height", "fps", "duration_s", "codec", "has_audio")
 
 
 def inspect(
-    datasets: Sequence[tuple[DataSetSettings, Path]],
-    content: Content = "scenes",
-    grouping: Grouping = "auto",
+    catalogues: Sequence[Catalogue],
     group_by: GroupBy = "clip",
     *,
     headers: bool = False,
     faces: int = 0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """What `tasks.audit.find` finds in data sets and the folders that they lie in; writes nothing beside them.
+    """What `tasks.audit.find` finds in listed data sets; writes nothing beside them.
 
-    By default from names and sizes alone. With `headers` every file is opened: its fingerprint, picture size, frame rate,
-    length, codec and sound; a file that cannot be read is found out. With `faces`, faces are looked for in four frames of
-    that many videos of each class, evenly chosen, and headers are read too.
-    Raises DataSetError where there is nothing to read, or a data set contradicts itself.
+    By default from names and sizes alone. With `headers` every file is opened: its picture size, frame rate, length, codec
+    and sound; a file that cannot be read is found out. With `faces`, faces are looked for in four frames of that many
+    videos of each class, evenly chosen, and headers are read too. Both need catalogues with fingerprints.
     """
-    read = headers or faces > 0
-    catalogues = name_apart(
-        [list_data_set(settings, root, content, grouping, read=read) for settings, root in datasets]
-    )
     videos = pd.DataFrame(join_data_sets(catalogues, group_by)).set_index("video_id", drop=False)
     videos["label"] = videos["label"].astype("Int8")
-    files = {video_id: video for video_id, video, _ in video_files(catalogues)} if read else {}
+    wanted = video_files(catalogues) if headers or faces else []
+    files = {video_id: video for video_id, video, _ in wanted}
     _fill(videos, "read headers", files, _headers)
     _fill(videos, "look for faces", _chosen(videos, files, faces), _face)
     return find(videos.reset_index(drop=True), describe_data_sets(catalogues), seed)

@@ -23,6 +23,7 @@ from storage.video import evenly_spread
 from storage.workspace import Workspace
 from tasks.bundle import NUMBERS, SAMPLE, words_of_estimate
 from tasks.explore import frame_paths, read_split, usable_videos
+from tasks.split import FEW_GROUPS
 from tasks.stage import Artifact, Stage
 
 THUMBNAIL_EDGE = 160  # pixels
@@ -31,7 +32,6 @@ COLOURS = 256
 SAMPLES = 8
 MISTAKES = 8
 LISTED = 200
-FEW_GROUPS = 20
 PACKAGES = (
     "fourier-deepfake",
     "keras",

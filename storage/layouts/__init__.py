@@ -20,6 +20,7 @@ from storage.layouts.base import (
     read_tree,
     refused_videos,
     relabelled,
+    with_label,
 )
 from storage.layouts.celeb_df import CelebDf
 from storage.layouts.deeper_forensics import DeeperForensics
@@ -89,7 +90,7 @@ def _listing(tree: Tree, rules: ReadingRules) -> Listing:
     if rules.layout is not None:
         return _told(tree, rules)
     table = _first(tree, TABLES)
-    named = [] if tree.table else _matches(tree, NAMED)
+    named = _matches(tree, NAMED)
     if len(named) > 1:
         fits = " and as ".join(f"{layout.name} ({found.why})" for layout, found in named)
         message = (
@@ -108,7 +109,7 @@ def _listing(tree: Tree, rules: ReadingRules) -> Listing:
 
 def _told(tree: Tree, rules: ReadingRules) -> Listing:
     layout = next(layout for layout in LAYOUTS if layout.name == rules.layout)
-    found = layout.recognise(tree)
+    found = _recognise(layout, tree)
     if found is None:
         others = ", ".join(f"{other.name} ({match.why})" for other, match in _matches(tree, LAYOUTS))
         message = (
@@ -118,12 +119,17 @@ def _told(tree: Tree, rules: ReadingRules) -> Listing:
     return found.read(rules)
 
 
+def _recognise(layout: Layout, tree: Tree) -> Recognised | None:
+    """What the layout makes of the tree; where the call named a table, no named data set is looked for."""
+    return None if tree.table is not None and layout in NAMED else layout.recognise(tree)
+
+
 def _first(tree: Tree, layouts: Sequence[Layout]) -> Recognised | None:
-    return next((found for layout in layouts if (found := layout.recognise(tree)) is not None), None)
+    return next((found for layout in layouts if (found := _recognise(layout, tree)) is not None), None)
 
 
 def _matches(tree: Tree, layouts: Sequence[Layout]) -> list[tuple[Layout, Recognised]]:
-    return [(layout, found) for layout in layouts if (found := layout.recognise(tree)) is not None]
+    return [(layout, found) for layout in layouts if (found := _recognise(layout, tree)) is not None]
 
 
 def _with_table(listing: Listing, table: Listing) -> Listing:
@@ -152,17 +158,7 @@ def _labelled(videos: Sequence[SourceVideo], rules: ReadingRules, tree: Tree) ->
     changed = []
     for video in videos:
         told = _told_label(video, rules, used)
-        changed.append(
-            video
-            if told is None
-            else replace(
-                video,
-                label=LABELS[told],
-                label_source="configuration",
-                method=video.method if LABELS[told] else None,
-                reason=video.reason if video.missing else None,
-            )
-        )
+        changed.append(video if told is None else with_label(video, LABELS[told], "configuration"))
     unused = sorted(set(rules.labels) - used)
     if unused:
         folders = sorted({folder for name in tree.files for folder in folders_of(name)})

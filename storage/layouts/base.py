@@ -1,12 +1,13 @@
 """What every layout of a data set has in common: the files it is made of and the videos it is read as."""
 
+import json
 import os
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -228,8 +229,18 @@ def _walk(folder: str, prefix: str, inside: str) -> Iterator[tuple[str, bool]]:
 
 def suffix_of(name: str) -> str:
     """The file name's extension in lower case, with its dot."""
-    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    stem, dot, suffix = file_of(name).rpartition(".")
     return f".{suffix.lower()}" if dot and stem else ""
+
+
+def file_of(name: str) -> str:
+    """The file's name without its folders."""
+    return name.rpartition("/")[2]
+
+
+def stem_of(name: str) -> str:
+    """The file's name without its folders and its extension; nothing where it has no extension."""
+    return file_of(name).rpartition(".")[0]
 
 
 def folders_of(name: str) -> list[str]:
@@ -263,7 +274,7 @@ def stem_group(name: str) -> str:
 
     `real/012.mp4`, `fake/012.mp4` and `fake/012_fake.mp4` are one group, `012`. A stem of class words alone is kept.
     """
-    file = name.rpartition("/")[2].lower()
+    file = file_of(name).lower()
     stem = file.removesuffix(suffix_of(file))
     words = [word for word in re.split(r"[\s_.-]+", stem) if word]
     while words and label_of_word(words[0]) is not None:
@@ -341,8 +352,23 @@ def require_some(videos: Collection[SourceVideo], named_by: Path, root: Path, wh
 
 def note_missing(videos: Collection[SourceVideo], named_by: str) -> tuple[str, ...]:
     """How many of the videos that metadata names are not on disk, in words; nothing where all are there."""
-    missing = sum(video.missing for video in videos)
-    return (f"{missing} of the {len(videos)} videos that {named_by} names are not there",) if missing else ()
+    return note_absent(sum(video.missing for video in videos), len(videos), f"videos that {named_by} names")
+
+
+def note_absent(absent: int, count: int, what: str) -> tuple[str, ...]:
+    """How many of what is named are not on disk, in words; nothing where all are there."""
+    return (f"{absent} of the {count} {what} are not there",) if absent else ()
+
+
+def with_label(video: SourceVideo, label: int | None, source: str | None) -> SourceVideo:
+    """The video with a label from elsewhere; a real one has no method, and a reason stays only where the file is missing."""
+    return replace(
+        video,
+        label=label,
+        label_source=source,
+        method=video.method if label else None,
+        reason=video.reason if video.missing else None,
+    )
 
 
 def relabelled(
@@ -355,17 +381,7 @@ def relabelled(
         label, source = labels.get(video.path, (video.label, video.label_source))
         if None not in (video.label, label) and label != video.label:
             contradicted.append(video.path)
-        changed.append(
-            video
-            if label == video.label
-            else replace(
-                video,
-                label=label,
-                label_source=source,
-                method=video.method if label else None,
-                reason=video.reason if video.missing else None,
-            )
-        )
+        changed.append(video if label == video.label else with_label(video, label, source))
     notes = (
         (
             f"metadata contradicts the folders of {len(contradicted)} videos, first {contradicted[0]}: the metadata counts",
@@ -374,6 +390,15 @@ def relabelled(
         else ()
     )
     return tuple(changed), notes
+
+
+def read_json(path: Path, way_out: str) -> Any:
+    """The content of a JSON file. Raises DataSetError, which ends in the way out, where it is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        message = f"{path} is no JSON ({error}): {way_out}"
+        raise DataSetError(message) from error
 
 
 def describe_suffixes(tree: Tree) -> str:

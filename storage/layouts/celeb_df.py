@@ -9,11 +9,16 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    file_of,
+    folders_of,
     is_video,
+    note_absent,
     stem_group,
+    stem_of,
 )
 
-LABELS = {"celeb-real": 0, "youtube-real": 0, "celeb-synthesis": 1}
+YOUTUBE = "youtube-real"
+LABELS = {"celeb-real": 0, YOUTUBE: 0, "celeb-synthesis": 1}
 TESTING = "List_of_testing_videos.txt"
 REAL_NAME = re.compile(r"^(?P<target>id\d+)_(?P<clip>\d+)$")
 FAKE_NAME = re.compile(r"^(?P<target>id\d+)_(?P<source>id\d+)_(?P<clip>\d+)$")
@@ -31,7 +36,7 @@ class CelebDf:
     def recognise(self, tree: Tree) -> Recognised | None:
         """By its folder of fakes beside one of reals."""
         found = {folder for name in tree.files if (folder := _folder(name)) in LABELS}
-        if tree.table is not None or "celeb-synthesis" not in found or len(found) == 1:
+        if "celeb-synthesis" not in found or len(found) == 1:
             return None
         why = f"folders {', '.join(sorted(found))}"
         return Recognised(why, lambda _: self._read(tree, why))
@@ -44,13 +49,17 @@ class CelebDf:
         if listed is None:
             return Listing(self.name, why, videos, (f"no {TESTING}, so no official split",))
         absent = len(listed - {_key(name) for name in names})
-        notes = (f"{absent} of the {len(listed)} videos of {TESTING} are not there",) if absent else ()
-        return Listing(self.name, why, videos, notes)
+        return Listing(self.name, why, videos, note_absent(absent, len(listed), f"videos of {TESTING}"))
+
+
+def clip_group(name: re.Match[str]) -> str:
+    """The group of a clip by its name: that of the target's clip."""
+    return f"{name['target']}_{name['clip']}"
 
 
 def _folder(name: str) -> str:
     """The folder that a file lies in, in lower case."""
-    return name.rpartition("/")[0].rpartition("/")[2].lower()
+    return "".join(folders_of(name)[-1:]).lower()
 
 
 def _key(name: str) -> str:
@@ -60,7 +69,7 @@ def _key(name: str) -> str:
 
 def _testing(tree: Tree) -> set[str] | None:
     """What the list names, None where there is none. Raises DataSetError where its labels contradict the folders."""
-    found = [name for name in tree.files if name.rpartition("/")[2] == TESTING]
+    found = [name for name in tree.files if file_of(name) == TESTING]
     if not found:
         return None
     listed = set()
@@ -81,11 +90,11 @@ def _testing(tree: Tree) -> set[str] | None:
 
 
 def _video(name: str, listed: set[str] | None) -> SourceVideo:
-    folder = name.rpartition("/")[0].rpartition("/")[2]
+    folder = folders_of(name)[-1]
     label = LABELS[folder.lower()]
-    stem = name.rpartition("/")[2].rpartition(".")[0].lower()
+    stem = stem_of(name).lower()
     match = (FAKE_NAME if label else REAL_NAME).match(stem)
-    group = f"{match['target']}_{match['clip']}" if match else f"{folder.lower()}/{stem_group(name)}"
+    group = clip_group(match) if match else f"{folder.lower()}/{stem_group(name)}"
     return SourceVideo(
         path=name,
         files=(name,),

@@ -11,11 +11,14 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    file_of,
     folders_of,
     is_video,
+    note_absent,
+    stem_of,
 )
+from storage.layouts.face_forensics import FaceForensics
 
-FAMILY = "FaceForensics++"
 MANIPULATED, SOURCES = "manipulated_videos", "source_videos"
 FAKE_NAME = re.compile(r"^(?P<target>\d{3})_(?P<source>[MW]\d{3})$", re.IGNORECASE)
 SPLIT_FILES = {"train.txt": "train", "val.txt": "validation", "test.txt": "test"}
@@ -34,10 +37,8 @@ class DeeperForensics:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By the folder of fakes with names of the data set."""
-        if tree.table is not None:
-            return None
         names = [name for name in tree.files if _is_fake(name)]
-        why = f"names like {names[0].rpartition('/')[2]} in {MANIPULATED}" if names else ""
+        why = f"names like {file_of(names[0])} in {MANIPULATED}" if names else ""
         return Recognised(why, lambda _: self._read(tree, why, names)) if names else None
 
     def _read(self, tree: Tree, why: str, names: Sequence[str]) -> Listing:
@@ -46,28 +47,23 @@ class DeeperForensics:
         videos = tuple(
             replace(video, official_split=official.get(_file(video.path))) for video in map(_video, names)
         )
-        notes = [f"fakes only: join it with {FAMILY} in c23, whose originals are its reals"]
+        notes = [f"fakes only: join it with {FaceForensics.name} in c23, whose originals are its reals"]
         sources = sum(is_video(name) and SOURCES in map(str.lower, folders_of(name)) for name in tree.files)
         if sources:
             notes.append(
                 f"{sources} recordings of actors in {SOURCES} are left out: they are not the reals of the fakes, which are "
-                f"the originals of {FAMILY}"
+                f"the originals of {FaceForensics.name}"
             )
         if not official:
             notes.append(f"no {'/'.join(SPLIT_FOLDERS)}/train.txt, val.txt or test.txt, so no official split")
         absent = len(official.keys() - {_file(name) for name in names})
-        if absent:
-            notes.append(f"{absent} of the {len(official)} videos of the official splits are not there")
+        notes += note_absent(absent, len(official), "videos of the official splits")
         return Listing(self.name, why, videos, tuple(notes))
 
 
 def _file(name: str) -> str:
     """The file's name in lower case."""
-    return name.rpartition("/")[2].lower()
-
-
-def _stem(name: str) -> str:
-    return name.rpartition("/")[2].rpartition(".")[0]
+    return file_of(name).lower()
 
 
 def _is_fake(name: str) -> bool:
@@ -76,18 +72,18 @@ def _is_fake(name: str) -> bool:
         len(folders) == 2
         and folders[0].lower() == MANIPULATED
         and is_video(name)
-        and FAKE_NAME.match(_stem(name)) is not None
+        and FAKE_NAME.match(stem_of(name)) is not None
     )
 
 
 def _video(name: str) -> SourceVideo:
-    target, actor = _stem(name).split("_")
+    target, actor = stem_of(name).split("_")
     return SourceVideo(
         path=name,
         files=(name,),
         kind="video",
         group=target,
-        family=FAMILY,
+        family=FaceForensics.name,
         label=1,
         label_source=f"folder {folders_of(name)[-2]}",
         method=folders_of(name)[-1],

@@ -15,14 +15,23 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    file_of,
     folders_of,
     is_image,
     label_of_word,
+    note_absent,
+    read_json,
     stem_group,
     suffix_of,
 )
+from storage.layouts.celeb_df import FAKE_NAME as FAKE_OF_CDF
+from storage.layouts.celeb_df import REAL_NAME as REAL_OF_CDF
+from storage.layouts.celeb_df import YOUTUBE, CelebDf, clip_group
+from storage.layouts.face_forensics import FAKE_NAME as PAIR_OF_FF
+from storage.layouts.face_forensics import REAL_NAME as ORIGINAL_OF_FF
+from storage.layouts.face_forensics import FaceForensics
 
-FAMILIES = {"ff": "FaceForensics++", "cdf": "Celeb-DF"}
+FAMILIES = {"ff": FaceForensics.name, "cdf": CelebDf.name}
 CLASSES = frozenset({"fake", "real"})
 FRAMES = "frames"
 TRAINING_METHODS = frozenset(
@@ -35,8 +44,6 @@ TRAINING_METHODS = frozenset(
 """Methods whose training part lies in `<method>/frames`, all of it made of FaceForensics++."""
 ALSO_ELSEWHERE = "faceswap"
 """A method of FaceForensics++ too: its `frames` alone are no sign of DF40."""
-PAIR_OF_FF = re.compile(r"^(?P<target>\d{3})(_(?P<source>\d{3}))?$")
-CLIP_OF_CDF = re.compile(r"^(?P<target>id\d+)(_(?P<source>id\d+))?_(?P<clip>\d+)$")
 YOUTUBE_OF_CDF = re.compile(r"^\d{5}$")
 JSON_FOLDER = "dataset_json"
 COMPRESSIONS = frozenset({"raw", "c23", "c40"})
@@ -55,8 +62,6 @@ class Df40:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By folders `ff` or `cdf` of video folders that hold most of the images."""
-        if tree.table is not None:
-            return None
         images = [name for name in tree.files if is_image(name)]
         found = {name: place for name in images if (place := _place(name)) is not None}
         signs = sorted({place.sign for place in found.values() if place.sign and place.folder})
@@ -87,8 +92,7 @@ class Df40:
         if several:
             notes.append(f"{several} videos stand in several official splits: the test split goes first")
         absent = len(official.keys() - {place.key for place in known.values()})
-        if absent:
-            notes.append(f"{absent} of the {len(official)} videos of the official splits are not there")
+        notes += note_absent(absent, len(official), "videos of the official splits")
         return Listing(self.name, why, listed, tuple(notes))
 
 
@@ -131,7 +135,7 @@ def _place(name: str) -> _Place | None:
     return _Place(
         method=folders[at - 1],
         part=part,
-        video="/".join(below) or name.rpartition("/")[2],
+        video="/".join(below) or file_of(name),
         folder=bool(below),
         sign=f"{folders[at - 1]}/{folders[at]}" if is_sign else None,
     )
@@ -139,7 +143,7 @@ def _place(name: str) -> _Place | None:
 
 def _video(path: str, files: tuple[str, ...], place: _Place, split: str | None) -> SourceVideo:
     label = label_of_word(place.part) if place.part in CLASSES else 1
-    stem = place.video.rpartition("/")[2].lower()
+    stem = file_of(place.video).lower()
     ids, group, links = _names(stem, place.part)
     return SourceVideo(
         path=path,
@@ -159,13 +163,13 @@ def _video(path: str, files: tuple[str, ...], place: _Place, split: str | None) 
 
 def _names(stem: str, part: str) -> tuple[dict[str, str | None], str | None, tuple[str, ...]]:
     """Who is in it, its group among the videos that it was made of, and its links; no group for a name of its own."""
-    if part == "ff" and (pair := PAIR_OF_FF.match(stem)):
-        source = pair["source"]
-        return pair.groupdict(), pair["target"], (source,) if source else ()
-    if part == "cdf" and (clip := CLIP_OF_CDF.match(stem)):
-        return clip.groupdict(), f"{clip['target']}_{clip['clip']}", ()
+    if part == "ff" and (pair := PAIR_OF_FF.match(stem) or ORIGINAL_OF_FF.match(stem)):
+        ids = pair.groupdict()
+        return ids, ids["target"], (ids["source"],) if "source" in ids else ()
+    if part == "cdf" and (clip := FAKE_OF_CDF.match(stem) or REAL_OF_CDF.match(stem)):
+        return clip.groupdict(), clip_group(clip), ()
     if part == "cdf" and YOUTUBE_OF_CDF.match(stem):
-        return {}, f"youtube-real/{stem}", ()
+        return {}, f"{YOUTUBE}/{stem}", ()
     return {}, None, ()
 
 
@@ -182,11 +186,7 @@ def _official(tree: Tree) -> tuple[dict[tuple[str, str, str], str], int]:
 
 def _fakes(path: Path) -> Iterator[tuple[tuple[str, str, str], str]]:
     """Key and split of each fake of a file of DeepfakeBench. Its reals are of other data sets."""
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        message = f"{path} is no JSON ({error}): fetch it again, or remove it"
-        raise DataSetError(message) from error
+    content = read_json(path, "fetch it again, or remove it")
     for dataset, classes in _members(path, content, "a data set"):
         for label, splits in _members(path, classes, "a class"):
             if "real" in label.lower():

@@ -2,14 +2,23 @@
 
 import re
 
-from storage.layouts.base import LayoutName, Listing, Recognised, SourceVideo, Tree, folders_of, is_video
+from storage.layouts.base import (
+    LayoutName,
+    Listing,
+    Recognised,
+    SourceVideo,
+    Tree,
+    folders_of,
+    is_video,
+    stem_of,
+)
 
 REAL_FOLDERS = frozenset({"actors", "dfd_original sequences", "dfd_original_sequences"})
 FAKE_FOLDERS = frozenset({"deepfakedetection", "dfd_manipulated_sequences"})
 REAL_NAME = re.compile(r"^(?P<target>\d{2})__\w+$")
 FAKE_NAME = re.compile(r"^(?P<target>\d{2})_(?P<source>\d{2})__\w+__[A-Z0-9]{8}$")
-FACE_FORENSICS = frozenset({"original_sequences", "manipulated_sequences"})
-"""Folders of FaceForensics++, which can hold these clips too and is read by its own layout."""
+SEQUENCES = {"original_sequences": 0, "manipulated_sequences": 1}
+"""Folders of FaceForensics++ and their labels: it can hold these clips too, and is read by its own layout."""
 METHOD = "DeepFakeDetection"
 
 
@@ -24,8 +33,6 @@ class Dfd:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By a folder of each class, with names of the data set in it."""
-        if tree.table is not None:
-            return None
         labels = {name: label for name in tree.files if (label := _label(name)) is not None}
         if set(labels.values()) != {0, 1}:
             return None
@@ -36,7 +43,7 @@ class Dfd:
 
 def dfd_video(name: str, label: int, compression: str | None = None) -> SourceVideo:
     """The video of a file whose folder gives its label; its actors are known where its name has the form of the data set."""
-    stem = name.rpartition("/")[2].rpartition(".")[0]
+    stem = stem_of(name)
     match = FAKE_NAME.match(stem) if label else REAL_NAME.match(stem)
     actors = match.groupdict() if match else {}
     return SourceVideo(
@@ -67,9 +74,9 @@ def _label(name: str) -> int | None:
     if not is_video(name):
         return None
     folders = {folder.lower() for folder in folders_of(name)}
-    if folders & FACE_FORENSICS:
+    if folders & SEQUENCES.keys():
         return None
-    stem = name.rpartition("/")[2].rpartition(".")[0]
+    stem = stem_of(name)
     if folders & FAKE_FOLDERS and FAKE_NAME.match(stem):
         return 1
     return 0 if folders & REAL_FOLDERS and REAL_NAME.match(stem) else None

@@ -1,20 +1,9 @@
 """The preview of the DeepFake Detection Challenge: a dataset.json that names each video by its path."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
-from storage.layouts.base import (
-    FileFinder,
-    LayoutName,
-    Listing,
-    Recognised,
-    SourceVideo,
-    Tree,
-    label_of_word,
-    note_missing,
-    require_some,
-    stem_group,
-)
-from storage.layouts.dfdc import Entries, entries_of
+from storage.layouts.base import LayoutName, Recognised, SourceVideo, Tree, folders_of, stem_group
+from storage.layouts.metadata import Entry, recognise_entries
 
 METADATA = "dataset.json"
 REQUIRED = frozenset({"label", "set", "target_id"})
@@ -31,45 +20,19 @@ class DfdcPreview:
     name: LayoutName = "DFDC preview"
 
     def recognise(self, tree: Tree) -> Recognised | None:
-        """By the file of metadata; others of that name are passed over."""
-        if tree.table is not None:
-            return None
-        names = [name for name in tree.files if name.rpartition("/")[2] == METADATA]
-        found = {
-            name: entries for name in names if (entries := entries_of(tree.root / name, REQUIRED)) is not None
-        }
-        return Recognised(", ".join(found), lambda _: self._read(tree, found)) if found else None
-
-    def _read(self, tree: Tree, metadata: Mapping[str, Entries]) -> Listing:
-        """A video an entry; one that is missing or has no label keeps its row with the reason."""
-        files = FileFinder(tree.files)
-        videos = [
-            _video(f"{name.removesuffix(METADATA)}{path}", entry, files, name)
-            for name, entries in metadata.items()
-            for path, entry in entries.items()
-        ]
-        require_some(videos, tree.root / next(iter(metadata)), tree.root)
-        return Listing(self.name, ", ".join(metadata), tuple(videos), note_missing(videos, METADATA))
+        """By the file of metadata."""
+        return recognise_entries(tree, self.name, METADATA, REQUIRED, _with_actors)
 
 
-def _video(path: str, entry: dict[str, object], files: FileFinder, metadata: str) -> SourceVideo:
-    located = files.locate(path, metadata)
-    label = label_of_word(str(entry["label"]))
+def _with_actors(video: SourceVideo, path: str, entry: Entry) -> SourceVideo:
     target = _actor(entry["target_id"])
-    undecided = f"{metadata} says {entry['label']!r}, which is neither real nor fake"
-    return SourceVideo(
-        path=located.path,
-        files=located.files,
-        kind="video",
+    return replace(
+        video,
         group=target or stem_group(path),
-        label=label,
-        label_source=None if label is None else f"{metadata}, label",
         method=_method(path),
         source_id=_actor(entry.get("swapped_id")),
         target_id=target,
         official_split=SPLITS.get(str(entry["set"]).lower()),
-        missing=located.missing,
-        reason=located.reason or (undecided if label is None else None),
     )
 
 
@@ -80,4 +43,4 @@ def _actor(value: object) -> str | None:
 
 def _method(path: str) -> str | None:
     """The folder of the method, like `method_A`."""
-    return next((folder for folder in path.split("/")[:-1] if folder.lower().startswith("method_")), None)
+    return next((folder for folder in folders_of(path) if folder.lower().startswith("method_")), None)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from storage.layouts.base import (
     DataSetError,
@@ -16,20 +15,22 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    file_of,
     folders_of,
     is_image,
     is_video,
     label_of_word,
+    note_absent,
     note_missing,
+    read_json,
     relabelled,
+    stem_of,
     suffix_of,
 )
 from storage.layouts.dfd import METHOD as DFD_METHOD
-from storage.layouts.dfd import dfd_video
+from storage.layouts.dfd import SEQUENCES, dfd_video
 from storage.layouts.rows import columns_of, rows_of
 
-FAMILY = "FaceForensics++"
-SEQUENCES = {"original_sequences": 0, "manipulated_sequences": 1}
 ACTORS, MASKS = "actors", "masks"
 SPLIT_FILES = {"train.json": "train", "val.json": "validation", "test.json": "test"}
 CONVERSION = "conversion_dict.json"
@@ -55,8 +56,6 @@ class FaceForensics:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By either folder of sequences."""
-        if tree.table is not None:
-            return None
         found = _sequences(tree.files)
         if not found:
             return None
@@ -82,11 +81,11 @@ class FaceForensicsOfKaggle:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By originals and fakes with the names of FaceForensics++ in such folders."""
-        if tree.table is not None or _sequences(tree.files):
+        if _sequences(tree.files):
             return None
         labels = {name: label for name in tree.files if (label := _kaggle_label(name)) is not None}
         numbered = {
-            (label, bool((FAKE_NAME if label else REAL_NAME).match(_stem(name))))
+            (label, bool((FAKE_NAME if label else REAL_NAME).match(stem_of(name))))
             for name, label in labels.items()
         }
         if not {(0, True), (1, True)} <= numbered:
@@ -144,7 +143,7 @@ def _media(found: Mapping[str, _Place]) -> dict[str, list[str]]:
     """The files of each video by its path; frames of a video that is there itself are left out."""
     media: dict[str, list[str]] = defaultdict(list)
     videos = {
-        (*name.split("/")[: place.at + 3], _stem(name)) for name, place in found.items() if is_video(name)
+        (*name.split("/")[: place.at + 3], stem_of(name)) for name, place in found.items() if is_video(name)
     }
     for name, place in found.items():
         folders = folders_of(name)
@@ -159,7 +158,7 @@ def _sequence_video(path: str, files: list[str], place: _Place) -> SourceVideo:
     source, compression = path.split("/")[place.at + 1 : place.at + 3]
     if source.lower() in (ACTORS, DFD_METHOD.lower()) and is_video(path):
         return replace(dfd_video(path, place.label, compression), label_source=_because(path, place))
-    stem = _stem(path) if is_video(path) else path.rpartition("/")[2]
+    stem = stem_of(path) if is_video(path) else file_of(path)
     return replace(
         _numbered_video(path, stem, place.label, source, compression),
         files=tuple(files),
@@ -181,7 +180,7 @@ def _numbered_video(path: str, stem: str, label: int, method: str, compression: 
         kind="video",
         group=ids.get("target", stem),
         links=(ids["source"],) if "source" in ids else (),
-        family=FAMILY,
+        family=FaceForensics.name,
         label=label,
         label_source=f"folder {method}",
         method=method if label else None,
@@ -209,11 +208,11 @@ def _official(tree: Tree, above: Collection[str]) -> _Official | None:
     found = [
         name
         for name in tree.files
-        if name.rpartition("/")[2].lower() in SPLIT_FILES
+        if file_of(name).lower() in SPLIT_FILES
         and (name.rpartition("/")[0] in above or folders_of(name)[-1:] == ["splits"])
     ]
     for name in found:
-        split = SPLIT_FILES[name.rpartition("/")[2].lower()]
+        split = SPLIT_FILES[file_of(name).lower()]
         for pair in _pairs(tree.root / name):
             for one, other in (pair, pair[::-1]):
                 if splits.setdefault(one, split) != split:
@@ -224,7 +223,7 @@ def _official(tree: Tree, above: Collection[str]) -> _Official | None:
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
-    found = _json(path)
+    found = read_json(path, "fetch it again")
     pairs = found if isinstance(found, list) else [found]
     for pair in pairs:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)):
@@ -237,28 +236,20 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
 
 def _youtube(tree: Tree) -> dict[str, str]:
     """The YouTube video that each original was cut from, where the tree says so."""
-    found = next((name for name in tree.files if name.rpartition("/")[2].lower() == CONVERSION), None)
+    found = next((name for name in tree.files if file_of(name).lower() == CONVERSION), None)
     if found is None:
         return {}
-    names = _json(tree.root / found)
+    names = read_json(tree.root / found, "fetch it again")
     if not (isinstance(names, dict) and all(isinstance(name, str) for name in names.values())):
         message = f'{tree.root / found}: expected a YouTube video for each original like {{"000": "abc 0"}}'
         raise DataSetError(message)
     return {original: name.rpartition(" ")[0] or name for original, name in names.items()}
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        message = f"{path} is no JSON ({error}): fetch it again"
-        raise DataSetError(message) from error
-
-
 def _known(video: SourceVideo, official: _Official | None, youtube: Mapping[str, str]) -> SourceVideo:
     """The video with what the files beside it say of its originals."""
     ids = [name for name in (video.target_id, video.source_id) if name is not None]
-    if video.family != FAMILY or not ids:
+    if video.family != FaceForensics.name or not ids:
         return video
     partner = official.partners.get(ids[0]) if official else None
     return replace(
@@ -275,12 +266,10 @@ def _audit(
     """What is wrong or absent with the official splits, in words."""
     if official is None:
         return ["no splits/train.json, val.json or test.json, so no official split"]
-    own = [video for video in videos if video.family == FAMILY]
+    own = [video for video in videos if video.family == FaceForensics.name]
     present = {name for video in own for name in (video.target_id, video.source_id) if name}
-    notes = []
     absent = len(official.splits.keys() - present)
-    if absent:
-        notes.append(f"{absent} of the {len(official.splits)} originals of the official splits are not there")
+    notes = [*note_absent(absent, len(official.splits), "originals of the official splits")]
     without = sum(video.official_split is None for video in own)
     if without:
         notes.append(f"{without} videos are in no official split")
@@ -308,9 +297,9 @@ def _audit(
 
 
 def _kaggle_label(name: str) -> int | None:
-    folder = name.rpartition("/")[0].rpartition("/")[2].lower()
     if not is_video(name):
         return None
+    folder = "".join(folders_of(name)[-1:]).lower()
     return 0 if folder == KAGGLE_REAL else 1 if folder in KAGGLE_METHODS else None
 
 
@@ -320,7 +309,7 @@ def _kaggle_video(tree: Tree, name: str, label: int) -> SourceVideo:
     compression = seen[1].lower() if seen else None
     if folder.lower() == DFD_METHOD.lower():
         return dfd_video(name, label, compression)
-    return _numbered_video(name, _stem(name), label, folder, compression)
+    return _numbered_video(name, stem_of(name), label, folder, compression)
 
 
 def _kaggle_tables(tree: Tree, names: list[str]) -> dict[str, tuple[int, str]]:
@@ -346,7 +335,3 @@ def _kaggle_tables(tree: Tree, names: list[str]) -> dict[str, tuple[int, str]]:
                 message = f"{located.path} is real by {before[1] if label else table} and fake by {table if label else before[1]}: remove one of the tables"
                 raise DataSetError(message)
     return told
-
-
-def _stem(name: str) -> str:
-    return name.rpartition("/")[2].rpartition(".")[0]

@@ -17,6 +17,7 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    file_of,
     folders_of,
     is_video,
     note_missing,
@@ -43,8 +44,6 @@ class FakeAvCeleb:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By the folders of real and of fake pictures; one of them is enough, since the names are its own."""
-        if tree.table is not None:
-            return None
         names = [name for name in tree.files if is_video(name) and _class_at(name) is not None]
         found = {_class(name) for name in names}
         why = f"folders {', '.join(sorted(found))}"
@@ -52,7 +51,7 @@ class FakeAvCeleb:
 
     def _read(self, tree: Tree, why: str, names: Sequence[str], rules: ReadingRules) -> Listing:
         """A video for each file in the folders, and for each row of the table whose file is missing."""
-        table = next((name for name in tree.files if name.rpartition("/")[2].lower() == METADATA), None)
+        table = next((name for name in tree.files if file_of(name).lower() == METADATA), None)
         rows = _rows(tree.root / table, names) if table else {}
         files = FileFinder(names)
         known: dict[str, _Known] = {}

@@ -21,6 +21,7 @@ from storage.layouts.base import (
     is_video,
     label_of_word,
     stem_group,
+    stem_of,
 )
 
 FRAME_NAME = re.compile(r"^(?P<video>.+)_(?P<frame>\d+)$")
@@ -117,7 +118,7 @@ def _rule(folder: str, names: Sequence[str]) -> Grouping:
     labelled = [part for part in folder.split("/") if label_of_word(part) is not None]
     if labelled and label_of_word(last) is None:
         return "directory"
-    matches = [FRAME_NAME.match(_stem(name)) for name in names]
+    matches = [FRAME_NAME.match(stem_of(name)) for name in names]
     if not all(matches):
         return "image"
     prefixes = [match["video"] for match in matches if match]
@@ -133,7 +134,7 @@ def _group(folder: str, names: Sequence[str], rule: Grouping) -> list[SourceVide
         return [_video(name, (name,), "images", stem_group(name)) for name in names]
     sequences: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        match = FRAME_NAME.match(_stem(name))
+        match = FRAME_NAME.match(stem_of(name))
         if match is None:
             message = f"dataset.grouping=prefix expects names like VIDEO_FRAME.jpg, got {name}: use directory or image"
             raise DataSetError(message)
@@ -144,10 +145,6 @@ def _group(folder: str, names: Sequence[str], rule: Grouping) -> list[SourceVide
         )
         for prefix, members in sequences.items()
     ]
-
-
-def _stem(name: str) -> str:
-    return name.rpartition("/")[2].rpartition(".")[0]
 
 
 def nothing_found(tree: Tree) -> DataSetError:

@@ -25,8 +25,6 @@ class WildDeepfake:
 
     def recognise(self, tree: Tree) -> Recognised | None:
         """By a folder of each class with images in numbered archives."""
-        if tree.table is not None:
-            return None
         sequences: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in tree.files:
             group = _group(name)

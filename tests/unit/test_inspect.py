@@ -9,12 +9,13 @@ from typer.testing import CliRunner
 from flows.cli import app
 from storage.images import write_image
 from storage.layouts.base import DataSetError, DataSetSettings
+from tasks.catalogue import list_data_set
 from tasks.inspect import inspect
 from tests.unit.conftest import write_clip
 
 
 def look(root, **options):
-    return inspect([(DataSetSettings(uri=str(root)), root)], **options)
+    return inspect([list_data_set(DataSetSettings(uri=str(root)), root, read=bool(options))], **options)
 
 
 @pytest.fixture(scope="module")
