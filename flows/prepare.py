@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import pandas as pd
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
@@ -12,12 +13,20 @@ from flows.walk import Run, Stages, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import VIDEO_SCHEMA, read_table
 from storage.workspace import Workspace
-from tasks.catalogue import CATALOGUE, Catalogue, list_data_set, name_apart, require_labels, video_files
+from tasks.catalogue import (
+    CATALOGUE,
+    Catalogue,
+    list_data_set,
+    name_apart,
+    readable_rows,
+    require_labels,
+    video_files,
+)
 from tasks.download import FETCH, fetched_root, parse_uri
 from tasks.extract import EXTRACT
 from tasks.manifest import MANIFEST
 from tasks.sample import SAMPLE
-from tasks.split import LISTED, SPLIT, moved_since_last, require_both_classes
+from tasks.split import LISTED, SPLIT, moved_since_last, require_both_classes, require_protocol
 from tasks.stage import PENDING, Artifact
 
 logger = logging.getLogger(__name__)
@@ -99,6 +108,7 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     assert catalogues is not None
     if both_classes:
         require_labels(catalogues)
+    require_protocol(pd.DataFrame(readable_rows(catalogues), columns=["label", "method"]), settings.split)
     catalogue, split = prepare_videos(run, settings, catalogues)
     if both_classes:
         require_both_classes(read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA))

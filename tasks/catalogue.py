@@ -131,11 +131,14 @@ def video_files(catalogues: Sequence[Catalogue]) -> list[tuple[str, VideoFile, C
     ]
 
 
+def readable_rows(catalogues: Sequence[Catalogue]) -> list[dict[str, JsonValue]]:
+    """What is known of each video of all data sets whose file can be read."""
+    return [row for catalogue in catalogues for row in catalogue.videos if row["digest"] is not None]
+
+
 def require_labels(catalogues: Sequence[Catalogue]) -> None:
     """Raise DataSetError unless there are real and fake videos: said before hours of extraction, not after them."""
-    labels = Counter(
-        row["label"] for catalogue in catalogues for row in catalogue.videos if row["digest"] is not None
-    )
+    labels = Counter(row["label"] for row in readable_rows(catalogues))
     for label, name in enumerate(("real", "fake")):
         if not labels[label]:
             names = ", ".join(catalogue.name for catalogue in catalogues)

@@ -14,6 +14,7 @@ from flows.walk import actions
 from storage.layouts.base import DataSetError
 from storage.workspace import Workspace
 from tasks.sample import SampleSettings, write_sample
+from tasks.split import SplitError
 
 STAGES = [
     "download",
@@ -94,3 +95,10 @@ def test_broken_videos_keep_their_rows_and_one_class_is_explored(tmp_path, tiny_
 
     with pytest.raises(DataSetError, match="no readable fake video"):
         pipeline(settings, str(tmp_path / "w"))
+
+
+def test_a_method_that_no_video_has_is_said_before_anything_is_extracted(tmp_path, tiny_settings):
+    held_out = {"protocol": "cross-manipulation", "held_out": "lipsync"}
+    with pytest.raises(SplitError, match="got lipsync, the methods are: "):
+        prepare(changed(tiny_settings, split=held_out), str(tmp_path))
+    assert not (tmp_path / "extract").exists()
