@@ -18,7 +18,7 @@ from tasks.extract import ExtractionSettings
 from tasks.sample import SampleSettings
 from tasks.split import SplitSettings
 
-Preset = Literal["sample", "standard"]
+Preset = Literal["sample", "standard", "original"]
 
 
 class SettingsError(ValueError):

@@ -53,7 +53,6 @@ def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
         split=split,
         training=training,
         calibration=calibration,
-        size=size,
         settings=settings.evaluate,
         seed=seed,
     )

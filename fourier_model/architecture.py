@@ -1,5 +1,6 @@
 """A drawing of the detector: its blocks from the pixels to the logit, with shapes and parameters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -8,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-COLOURS = {"input": "#ebebeb", "backbone": "#d6e4f0", "attention": "#f6d8ae", "head": "#d9ead3"}
+from fourier_model.detector import BRANCH, JOIN
+from fourier_model.placement import is_attention
+
+COLOURS = {
+    "input": "#ebebeb",
+    "backbone": "#d6e4f0",
+    "attention": "#f6d8ae",
+    "frequency": "#e4d7ee",
+    "head": "#d9ead3",
+}
 ATTACHED = frozenset({"BatchNormalization", "Activation", "MaxPooling2D", "Dropout"})
 COLUMN_LENGTH = 12
 BLOCK_WIDTH, BLOCK_HEIGHT = 3.6, 0.56  # inches, like the gaps and margins
@@ -26,17 +36,20 @@ class Block:
     """Of its output without the batch, such as `12 x 12 x 768`."""
     parameters: int
     part: str
-    """input, backbone, attention or head."""
+    """input, backbone, attention, frequency or head."""
 
 
 def blocks(model: Any) -> list[Block]:
     """The blocks of a Keras model of one input and one output, from first to last.
 
     A block is what lies between two tensors that all data pass through, and the normalisation, activation, pooling and
-    dropout that follow.
+    dropout that follow. The frequency branch is a block of its own, in front of the layer that it joins.
     """
     groups: list[list[Any]] = []
-    for group in _between_bottlenecks(model.layers):
+    branch = [layer for layer in model.layers if layer.name.startswith(BRANCH)]
+    for group in _between_bottlenecks([layer for layer in model.layers if layer not in branch]):
+        if branch and group[0].name == JOIN:
+            groups.append(branch)
         if groups and len(group) == 1 and _kind(group[0]) in ATTACHED:
             groups[-1] += group
         else:
@@ -131,7 +144,7 @@ def _draw_arrow(axes: Axes, corner: tuple[float, float], following: tuple[float,
 def _between_bottlenecks(layers: list[Any]) -> list[list[Any]]:
     """The layers, cut behind each one whose output is all that later layers read."""
     made_by = {id(layer.output): index for index, layer in enumerate(layers)}
-    inputs = [layer.input if isinstance(layer.input, list) else [layer.input] for layer in layers]
+    inputs = [_read_by(layer, made_by) for layer in layers]
     last_reader = list(range(len(layers)))
     for index, tensors in enumerate(inputs):
         for tensor in tensors:
@@ -145,6 +158,12 @@ def _between_bottlenecks(layers: list[Any]) -> list[list[Any]]:
             groups.append([])
         needed_until = max(needed_until, last_reader[index])
     return groups
+
+
+def _read_by(layer: Any, made_by: Mapping[int, int]) -> list[Any]:
+    """The tensors that a layer reads of the layers that are drawn in line."""
+    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+    return [tensor for tensor in tensors if id(tensor) in made_by]
 
 
 def _kind(layer: Any) -> str:
@@ -166,9 +185,10 @@ def _shape(layer: Any) -> str:
 
 
 def _part(group: list[Any], before: str) -> str:
-    kinds = {_kind(layer) for layer in group}
-    if before == "head" or "GlobalAveragePooling2D" in kinds:
+    if group[0].name.startswith(BRANCH):
+        return "frequency"
+    if before in ("head", "frequency") or any(_kind(layer) == "GlobalAveragePooling2D" for layer in group):
         return "head"
-    if "FourierAttention" in kinds:
+    if any(is_attention(layer) for layer in group):
         return "attention"
     return "backbone" if any(layer.weights for layer in group) else before

@@ -1,73 +1,33 @@
 """Attention from the radial spectrum of feature maps."""
 
 import math
+import warnings
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-MODES = ("spectral",)
-MAXIMUM_RADIUS = math.sqrt(0.5)
-ENERGY_FLOOR = 1e-6  # of a band beside the whole energy: 60 dB below it, still far above float32's rounding
-SMALLEST = 1e-20  # what an empty map's energy is divided by, instead of zero
-NARROWEST = 8
+from fourier_model.bands import band_energies, phase_peakedness, radial_bands, spectral_shape
+from fourier_model.excitation import Excitation, require_channels
+from fourier_model.original import original_attention, original_attention_over_space
+
+FORMULAS = {"original": original_attention, "original_axes": original_attention_over_space}
+MODES = ("spectral", *FORMULAS)
+VERSION = 1  # of the weights and what they mean
 
 
-def frequency_radius(height: Any, width: Any) -> tf.Tensor:
-    """Radius of each bin of `rfft2`, in cycles per pixel, 0 to sqrt(0.5).
-
-    Sizes are integers or integer tensors. Returns float32, shape (height, width // 2 + 1).
-    """
-    height, width = tf.cast(height, tf.int32), tf.cast(width, tf.int32)
-    row = tf.range(height)
-    row = tf.where(2 * row > height, row - height, row)
-    v = tf.cast(row, tf.float32) / tf.cast(height, tf.float32)
-    u = tf.cast(tf.range(width // 2 + 1), tf.float32) / tf.cast(width, tf.float32)
-    return tf.sqrt(v[:, None] ** 2 + u[None, :] ** 2)
-
-
-def radial_bands(height: Any, width: Any, bands: int) -> tf.Tensor:
-    """Overlapping hats over the radius: band k peaks at k / (bands - 1) * sqrt(0.5) cycles per pixel.
-
-    Returns float32 in 0 to 1, shape (bands, height, width // 2 + 1); over the bands they sum to one in every bin.
-    A single band is one everywhere.
-    """
-    position = frequency_radius(height, width) * ((bands - 1) / MAXIMUM_RADIUS)
-    centre = tf.range(bands, dtype=tf.float32)[:, None, None]
-    hats = tf.nn.relu(1.0 - tf.abs(position[None] - centre))
-    return hats / tf.reduce_sum(hats, axis=0, keepdims=True)
-
-
-def hermitian_weights(width: Any) -> tf.Tensor:
-    """How often each column of `rfft2` stands in the whole transform: 1 for the first and, if `width` is even, the last; else 2.
-
-    Returns float32, shape (width // 2 + 1,).
-    """
-    width = tf.cast(width, tf.int32)
-    column = tf.range(width // 2 + 1)
-    single = tf.logical_or(column == 0, 2 * column == width)
-    return tf.where(single, 1.0, 2.0)
-
-
-def band_energies(transform: tf.Tensor, bands: tf.Tensor, width: Any, size: Any) -> tf.Tensor:
-    """Energy of a map in each radial band; over the bands they sum to the map's sum of squares (Parseval).
-
-    `transform` is the `rfft2` of real maps, complex64, shape (..., height, width // 2 + 1); `bands` from
-    `radial_bands`; `size` is height * width. Returns float32, shape (..., bands).
-    """
-    power = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
-    power *= hermitian_weights(width) / tf.cast(size, tf.float32)
-    return tf.einsum("bchw,khw->bck", power, bands)
+class OriginalAttentionWarning(UserWarning):
+    """A layer works by the first formula, whose faults are known."""
 
 
 @keras.saving.register_keras_serializable(package="fourier_deepfake")
-class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
+class FourierAttention(Excitation):
     """Weighs channels and radial frequency bands of feature maps by the shape of their spectra.
 
     Each map is transformed over height and width, sample by sample and channel by channel, in float32 whatever the
     policy. E is its energy in `bands` overlapping radial bands, divided by the number of bins in each;
-    S = log(E / mean energy + 1e-6) less its mean over the bands is the shape of the spectrum: shifts and gains do not
+    S = log(E / sum of E + 1e-6) less its mean over the bands is the shape of the spectrum: shifts and gains do not
     change it. With d_c = sum_k alpha_ck S_ck and z = relu(W1 d + c1), the output is
     a * irfft2(F * sum_k b_k M_k), with the channel gains a = 2 sigmoid(W2 z + c2) and the band gains
     b = 2 sigmoid(W3 z + c3). W2, W3 and the biases start at zero: a new layer is the identity.
@@ -77,62 +37,59 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
     convolutions.
 
     Args:
-        mode: "spectral", the only one.
+        mode: "spectral"; "original", the first recipe's formula with its faults (see `original_attention`), or
+            "original_axes", the same over height and width. These two have no weights, and no other argument counts.
         bands: Number of radial bands over 0 to sqrt(0.5) cycles per pixel, at least 1.
+        phase: Whether d_c also holds beta_c times the map's `phase_peakedness`.
+        tiles: Whether d_c also holds the mean over the four quarters of a map of sum_k gamma_ck S_ck; gains then change with
+            where things are. Quarters of odd sizes overlap by a row or a column.
         reduction: The hidden layer has channels / reduction units, at least 8.
         seed: Draws the initial weights; None takes one from Keras' global generator.
 
     Input and output shape: (batch, height, width, channels); batch, height and width may be unknown.
 
     Raises:
-        ValueError: For an unknown mode, fewer than one band or a reduction below one.
+        ValueError: For an unknown mode, fewer than one band, a reduction below one, or the configuration of a later version.
     """
 
     def __init__(
         self,
         mode: str = "spectral",
         bands: int = 8,
+        phase: bool = False,
+        tiles: bool = False,
         reduction: int = 16,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(reduction=reduction, seed=seed, **kwargs)
         if mode not in MODES:
             message = f"mode must be one of {', '.join(MODES)}. Received: mode={mode!r}"
             raise ValueError(message)
         if bands < 1:
             message = f"bands must be >= 1. Received: bands={bands}"
             raise ValueError(message)
-        if reduction < 1:
-            message = f"reduction must be >= 1. Received: reduction={reduction}"
-            raise ValueError(message)
         self.mode = mode
         self.bands = bands
-        self.reduction = reduction
-        self.seed = seed
+        self.phase = phase
+        self.tiles = tiles
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the weights; the number of channels must be known."""
-        channels = input_shape[-1]
-        if len(input_shape) != 4 or channels is None:
-            message = f"expected maps (batch, height, width, channels) of known channels. Received: shape={input_shape}"
-            raise ValueError(message)
-        hidden = max(channels // self.reduction, NARROWEST)
-
-        def add(name: str, shape: tuple[int, ...], initializer: Any) -> Any:
-            return self.add_weight(
-                name=name, shape=shape, initializer=initializer, dtype="float32", autocast=False
-            )
-
-        spread = keras.initializers.RandomNormal(stddev=1.0 / math.sqrt(self.bands), seed=self.seed)
-        glorot = keras.initializers.GlorotUniform(None if self.seed is None else self.seed + 1)
-        self.alpha = add("alpha", (channels, self.bands), spread)
-        self.hidden_kernel = add("hidden_kernel", (channels, hidden), glorot)
-        self.hidden_bias = add("hidden_bias", (hidden,), "zeros")
-        self.channel_kernel = add("channel_kernel", (hidden, channels), "zeros")
-        self.channel_bias = add("channel_bias", (channels,), "zeros")
-        self.band_kernel = add("band_kernel", (hidden, self.bands), "zeros")
-        self.band_bias = add("band_bias", (self.bands,), "zeros")
+        """Create the weights; the number of channels must be known. Warns of the faults of the first formula."""
+        if self.mode in FORMULAS:
+            require_channels(input_shape)
+            _warn_of_faults(self.mode)
+            return
+        super().build(input_shape)
+        channels, hidden = self.hidden_kernel.shape
+        spread = 1.0 / math.sqrt(self.bands)
+        self.alpha = self.add("alpha", (channels, self.bands), self._normal(spread, 0))
+        if self.phase:
+            self.beta = self.add("beta", (channels,), self._normal(1.0, 2))
+        if self.tiles:
+            self.gamma = self.add("gamma", (channels, self.bands), self._normal(spread, 3))
+        self.band_kernel = self.add("band_kernel", (hidden, self.bands), "zeros")
+        self.band_bias = self.add("band_bias", (self.bands,), "zeros")
         self._static_bands = None
         if None not in input_shape[1:3]:
             with tf.init_scope():
@@ -140,68 +97,107 @@ class FourierAttention(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Weigh the maps."""
-        maps = tf.transpose(tf.cast(inputs, tf.float32), (0, 3, 1, 2))
-        height, width, bands = self._geometry(inputs)
+        if self.mode in FORMULAS:
+            return ops.cast(FORMULAS[self.mode](tf.cast(inputs, tf.float32)), self.compute_dtype)
+        maps = _channels_first(inputs)
+        height, width, bands = self._geometry(maps)
         transform = tf.signal.rfft2d(maps)
-        channel_gains, band_gains = self._gains_of(transform, height, width, bands)
-        weights = tf.einsum("bk,khw->bhw", band_gains, bands)[:, None]
+        hidden = self.hidden(self._descriptor(maps, transform, bands))
+        weights = tf.einsum("bk,khw->bhw", self.band_gains(hidden), bands)[:, None]
         weighted = transform * tf.complex(weights, tf.zeros_like(weights))
-        maps = tf.signal.irfft2d(weighted, fft_length=(height, width))
-        maps = tf.ensure_shape(maps, (None, inputs.shape[3], inputs.shape[1], inputs.shape[2]))
-        return ops.cast(
-            tf.transpose(maps * channel_gains[:, :, None, None], (0, 2, 3, 1)), self.compute_dtype
+        weighted_maps = tf.signal.irfft2d(weighted, fft_length=(height, width))
+        weighted_maps = (
+            tf.ensure_shape(weighted_maps, maps.shape) * self.channel_gains(hidden)[:, :, None, None]
         )
+        return ops.cast(tf.transpose(weighted_maps, (0, 2, 3, 1)), self.compute_dtype)
 
     def gains(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The channel gains, shape (batch, channels), and the band gains, shape (batch, bands); float32 in 0 to 2."""
-        height, width, bands = self._geometry(inputs)
-        transform = tf.signal.rfft2d(tf.transpose(tf.cast(inputs, tf.float32), (0, 3, 1, 2)))
-        return self._gains_of(transform, height, width, bands)
+        hidden = self.hidden(self.descriptor(inputs))
+        return self.channel_gains(hidden), self.band_gains(hidden)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape of the input."""
-        return input_shape
+    def descriptor(self, maps: tf.Tensor) -> tf.Tensor:
+        """The number d of each map, float32, shape (batch, channels)."""
+        first = _channels_first(maps)
+        return self._descriptor(first, tf.signal.rfft2d(first), self._geometry(first)[2])
+
+    def band_gains(self, hidden: tf.Tensor) -> tf.Tensor:
+        """The gains of the bands, shape (batch, bands), 0 to 2."""
+        return 2.0 * tf.sigmoid(tf.matmul(hidden, self.band_kernel) + self.band_bias)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the layer."""
-        arguments = {
-            "mode": self.mode,
-            "bands": self.bands,
-            "reduction": self.reduction,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **arguments}
+        """The arguments of the layer, and the version of its weights."""
+        arguments = {"mode": self.mode, "bands": self.bands, "phase": self.phase, "tiles": self.tiles}
+        return {**super().get_config(), **arguments, "version": VERSION}
 
-    def _geometry(self, inputs: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FourierAttention":
+        """The layer of a configuration. Raises ValueError for one of a version that this one does not know."""
+        version = config.get("version", VERSION)
+        if version != VERSION:
+            message = (
+                f"the layer {config.get('name')} was saved with version {version} of FourierAttention, this one reads "
+                f"version {VERSION}: use the release that saved it, or train again"
+            )
+            raise ValueError(message)
+        return cls(**{name: value for name, value in config.items() if name != "version"})
+
+    def _normal(self, spread: float, offset: int) -> Any:
+        return keras.initializers.RandomNormal(
+            stddev=spread, seed=None if self.seed is None else self.seed + offset
+        )
+
+    def _geometry(self, maps: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
         """Height, width and the radial bands; as constants where the layer was built for this very size."""
-        height, width = inputs.shape[1:3]
+        height, width = maps.shape[2:]
         if self._static_bands is not None and self._static_bands.shape[1:] == (height, (width or 0) // 2 + 1):
             return height, width, tf.constant(self._static_bands)
-        shape = tf.shape(inputs)
-        height, width = height or shape[1], width or shape[2]
+        shape = tf.shape(maps)
+        height, width = height or shape[2], width or shape[3]
         return height, width, radial_bands(height, width, self.bands)
 
-    def _gains_of(
-        self, transform: tf.Tensor, height: Any, width: Any, bands: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        shape = spectral_shape(band_energies(transform, bands, width, height * width), bands, width)
-        descriptor = tf.einsum("bck,ck->bc", shape, self.alpha)
-        hidden = tf.nn.relu(tf.matmul(descriptor, self.hidden_kernel) + self.hidden_bias)
-        channel_gains = 2.0 * tf.sigmoid(tf.matmul(hidden, self.channel_kernel) + self.channel_bias)
-        band_gains = 2.0 * tf.sigmoid(tf.matmul(hidden, self.band_kernel) + self.band_bias)
-        return channel_gains, band_gains
+    def _descriptor(self, maps: tf.Tensor, transform: tf.Tensor, bands: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(maps)
+        height, width = shape[2], shape[3]
+        found = _weigh(transform, bands, width, self.alpha)
+        if self.phase:
+            found += self.beta * phase_peakedness(transform, height, width)
+        if self.tiles:
+            quarters = _quarters(maps)
+            down, across = tf.shape(quarters)[2], tf.shape(quarters)[3]
+            quarter_bands = radial_bands(down, across, self.bands)
+            each = _weigh(tf.signal.rfft2d(quarters), quarter_bands, across, self.gamma)
+            found += tf.reduce_mean(tf.reshape(each, (4, shape[0], shape[1])), axis=0)
+        return found
 
 
-def spectral_shape(energies: tf.Tensor, bands: tf.Tensor, width: Any) -> tf.Tensor:
-    """Logarithm of the mean energy of a bin in each band, less its mean over the bands that hold one.
+def _channels_first(maps: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(tf.cast(maps, tf.float32), (0, 3, 1, 2))
 
-    `energies` and `bands` come from `band_energies` and `radial_bands`. Returns float32, shape (..., bands), natural
-    logarithms; 0 for an empty band, and everywhere for a map of zeros.
-    """
-    bins = tf.reduce_sum(bands * hermitian_weights(width), axis=(1, 2))
-    held = tf.cast(bins > 0, tf.float32)
-    density = tf.math.divide_no_nan(energies, bins)
-    total = tf.reduce_sum(density, axis=-1, keepdims=True)
-    level = tf.math.log(density / (total + SMALLEST) + ENERGY_FLOOR)
-    mean = tf.reduce_sum(level * held, axis=-1, keepdims=True) / tf.reduce_sum(held)
-    return (level - mean) * held
+
+def _weigh(transform: tf.Tensor, bands: tf.Tensor, width: Any, weights: tf.Tensor) -> tf.Tensor:
+    """The shape of each spectrum times one weight a channel and band, summed over the bands."""
+    size = tf.shape(transform)[-2] * width
+    shape = spectral_shape(band_energies(transform, bands, width, size), bands, width)
+    return tf.einsum("bck,ck->bc", shape, weights)
+
+
+def _quarters(maps: tf.Tensor) -> tf.Tensor:
+    """The four quarters of maps (batch, channels, height, width), one after the other along the batch."""
+    shape = tf.shape(maps)
+    down, across = (shape[2] + 1) // 2, (shape[3] + 1) // 2
+    halves = tf.concat([maps[:, :, :down], maps[:, :, shape[2] - down :]], axis=0)
+    return tf.concat([halves[..., :across], halves[..., shape[3] - across :]], axis=0)
+
+
+def _warn_of_faults(mode: str) -> None:
+    faults = {
+        "original": "it transforms width and channels instead of height and width, mixes the samples of a batch, and its softmax "
+        "saturates, so that one channel gets all the weight",
+        "original_axes": "its softmax over the channels makes all of them small",
+    }[mode]
+    warnings.warn(
+        f"FourierAttention(mode={mode!r}) is there for comparison only: {faults}",
+        OriginalAttentionWarning,
+        stacklevel=3,
+    )

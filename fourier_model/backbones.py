@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from fourier_model.preprocessing import preprocess
 from fourier_model.settings import BackboneSettings
 
 logger = logging.getLogger(__name__)
@@ -24,10 +25,16 @@ IMAGENET_URL = (
 IMAGENET_MD5 = "bcbd6486424b2319ff4ef7d526e38f63"
 DOWNLOAD_TIMEOUT = 60.0  # seconds without a byte
 SMALLEST_SIZE = {"inception_v3": 75, "compact": 16}
-ATTENTION_PLACES = {"inception_v3": "mixed7", "compact": "stage2"}
-"""The layer that FourierAttention follows: convolutions stand behind it, and its maps hold enough frequencies."""
+PLACES = {
+    "inception_v3": tuple(f"mixed{number}" for number in range(11)),
+    "compact": ("stage1", "stage2", "stage3"),
+}
+"""The layers behind which an attention can stand, from first to last."""
 COMPACT_WIDTHS = (24, 48, 96)
-RESIDUAL_GAIN = 1 / 8  # the residual of a natural image is a few levels of 255
+
+
+Insert = Callable[[str, Any], Any]
+"""From the name of a place and its maps to what goes on there."""
 
 
 class BackboneWeightsError(ValueError):
@@ -37,20 +44,21 @@ class BackboneWeightsError(ValueError):
 def build_backbone(
     settings: BackboneSettings,
     image: Any,
-    insert: Callable[[Any], Any],
+    insert: Insert,
     draw_seed: Callable[[], int],
     weights: Path | None = None,
 ) -> Any:
     """Continue the graph from `image`, RGB in 0 to 255 of known size, through preprocessing and backbone.
 
-    `insert` is called once, with the maps at the place of the attention, and returns what goes on. `draw_seed`
+    `insert` is called at each of the backbone's `PLACES`, with its name and maps, and returns what goes on. `draw_seed`
     gives each layer the seed of its random weights. `weights` is the file of InceptionV3's weights, from
     `backbone_weights`. All layers stand in the one graph, under the same names every time. Returns the symbolic maps of features, shape (batch, height, width, channels).
     Raises BackboneWeightsError where the weights do not fit.
     """
+    pixels = preprocess(image, settings.reads)
     if settings.name == "compact":
-        return _compact(image, insert, draw_seed)
-    return _inception_v3(image, insert, draw_seed, weights)
+        return _compact(pixels, insert, draw_seed)
+    return _inception_v3(pixels, insert, draw_seed, weights)
 
 
 def backbone_weights(settings: BackboneSettings) -> Path | None:
@@ -124,13 +132,10 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _inception_v3(
-    image: Any, insert: Callable[[Any], Any], draw_seed: Callable[[], int], weights: Path | None
-) -> Any:
-    """InceptionV3 without its top, [-1, 1] inside; Szegedy et al. 2016, "Rethinking the Inception architecture"."""
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing", dtype="float32")(image)
+def _inception_v3(pixels: Any, insert: Insert, draw_seed: Callable[[], int], weights: Path | None) -> Any:
+    """InceptionV3 without its top; Szegedy et al. 2016, "Rethinking the Inception architecture"."""
     source = keras.applications.InceptionV3(
-        include_top=False, weights=None, input_shape=tuple(image.shape[1:])
+        include_top=False, weights=None, input_shape=tuple(pixels.shape[1:])
     )
     if weights is not None:
         _load(source, weights)
@@ -146,11 +151,11 @@ def _inception_v3(
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
-        reached[layer.name] = insert(outputs) if layer.name == ATTENTION_PLACES["inception_v3"] else outputs
+        reached[layer.name] = insert(layer.name, outputs) if layer.name in PLACES["inception_v3"] else outputs
         return reached[layer.name]
 
-    # The clone is used for its layers alone: its own tensors begin at `scaled`, those in `reached` at the image.
-    target = keras.models.clone_model(source, input_tensors=scaled, clone_function=copy, call_function=call)
+    # The clone is used for its layers alone: its own tensors begin at `pixels`, those in `reached` at the image.
+    target = keras.models.clone_model(source, input_tensors=pixels, clone_function=copy, call_function=call)
     for layer in source.layers:
         if layer.weights and weights is not None:
             target.get_layer(names[layer.name]).set_weights(layer.get_weights())
@@ -188,23 +193,17 @@ def _load(model: Any, weights: Path) -> None:
         raise BackboneWeightsError(message) from error
 
 
-def _compact(image: Any, insert: Callable[[Any], Any], draw_seed: Callable[[], int]) -> Any:
-    """A small network for traces of synthesis, which sees the high-pass residual alone.
+def _compact(x: Any, insert: Insert, draw_seed: Callable[[], int]) -> Any:
+    """A small network for traces of synthesis.
 
-    The residual is the image less its 3 x 3 mean. Each of three stages is two 3 x 3 convolutions, the first of which halves the
-    resolution: nothing is pooled before convolutions have read every pixel.
+    Each of three stages is two 3 x 3 convolutions, the first of which halves the resolution: nothing is pooled before
+    convolutions have read every pixel.
     """
-    smooth = keras.layers.AveragePooling2D(3, strides=1, padding="same", name="smooth", dtype="float32")(
-        image
-    )
-    x = keras.layers.Subtract(name="residual", dtype="float32")([image, smooth])
-    x = keras.layers.Rescaling(RESIDUAL_GAIN, name="preprocessing", dtype="float32")(x)
     for number, width in enumerate(COMPACT_WIDTHS, start=1):
         name = f"stage{number}"
         x = _convolution(x, width, f"{name}_conv1", draw_seed(), strides=2)
         x = _convolution(x, width, f"{name}_conv2", draw_seed(), activation_name=name)
-        if name == ATTENTION_PLACES["compact"]:
-            x = insert(x)
+        x = insert(name, x)
     return x
 
 

@@ -5,16 +5,21 @@ import json
 import random
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from fourier_model.attention import FourierAttention
 from fourier_model.backbones import SMALLEST_SIZE, backbone_weights, build_backbone
+from fourier_model.frequency import SpectralVector
+from fourier_model.placement import attention_layer, attention_places
 from fourier_model.settings import BackboneSettings, ModelSettings
 
-RESIZE, ATTENTION, POOL, LOGIT = "resize", "fourier_attention", "pool", "logit"
+RESIZE, POOL, LOGIT = "resize", "pool", "logit"
+BRANCH, JOIN = "frequency_", "join"
+SPECTRUM = f"{BRANCH}spectrum"
+BRANCH_UNITS = (64, 32)
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -25,15 +30,16 @@ def build_detector(
 
     Input: RGB in 0 to 255, float32, shape (batch, height, width, 3) of any height and width. Output: the logit of fake,
     float32, shape (batch, 1). Inside: resized to `size` x `size` pixels (bilinear, antialiased; nothing happens to an image of that
-    size), preprocessed, the backbone with FourierAttention in it, global average pooling, a dense layer with
-    dropout before and behind, the logit. `seed` draws the random weights; `precision` is "float32", or "bfloat16" for the
+    size), preprocessed, the backbone with attention in it, global average pooling, where the settings ask for it joined by the
+    frequency branch, a dense layer with dropout before and behind, the logit. `seed` draws the random weights; `precision` is "float32", or "bfloat16" for the
     arithmetic between the preprocessing and the logit.
-    Raises ValueError for a `size` that is too small for the backbone, BackboneWeightsError where the weights cannot be had.
+    Raises ValueError for a `size` that is too small for the backbone or an unknown place, BackboneWeightsError where the weights cannot be had.
     """
     smallest = SMALLEST_SIZE[backbone.name]
     if size < smallest:
         message = f"frames.size must be >= {smallest} for backbone.name={backbone.name}, got {size}"
         raise ValueError(message)
+    attention_places(model, backbone.name)
     weights = backbone_weights(backbone)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
@@ -50,25 +56,42 @@ def _assemble(
     def draw_seed() -> int:
         return source.getrandbits(31)
 
-    def attend(maps: Any) -> Any:
-        return (
-            maps
-            if model.attention == "none"
-            else FourierAttention(mode=model.attention, seed=draw_seed(), name=ATTENTION)(maps)
-        )
+    places = attention_places(model, backbone.name)
+
+    def attend(place: str, maps: Any) -> Any:
+        return attention_layer(model, place, draw_seed)(maps) if place in places else maps
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     # Resizing alone would put all layers behind it into training mode where a caller leaves `training` out.
     resized = resizing(size)(image, training=False)
     x = build_backbone(backbone, resized, attend, draw_seed, weights)
     x = keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")(x)
+    if model.frequency_branch:
+        x = keras.layers.Concatenate(name=JOIN)([x, _frequency_branch(image, draw_seed)])
     x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout1")(x)
-    kernel = keras.initializers.GlorotUniform(draw_seed())
-    x = keras.layers.Dense(model.dense_units, activation="relu", kernel_initializer=kernel, name="dense")(x)
+    x = _dense(model.dense_units, "dense", draw_seed(), activation="relu")(x)
     x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout2")(x)
-    kernel = keras.initializers.GlorotUniform(draw_seed())
-    logit = keras.layers.Dense(1, kernel_initializer=kernel, name=LOGIT, dtype="float32")(x)
-    return keras.Model(image, logit, name="detector")
+    return keras.Model(image, _logit(x, model.output, draw_seed()), name="detector")
+
+
+def _frequency_branch(image: Any, draw_seed: Callable[[], int]) -> Any:
+    x = SpectralVector(name=SPECTRUM)(image)
+    for number, units in enumerate(BRANCH_UNITS, start=1):
+        x = _dense(units, f"{BRANCH}dense{number}", draw_seed(), activation="relu")(x)
+    return x
+
+
+def _logit(features: Any, output: str, seed: int) -> Any:
+    """The logit of fake; of two classes it is z1 - z0, whose sigmoid is the second class's softmax."""
+    if output == "logit":
+        return _dense(1, LOGIT, seed, dtype="float32")(features)
+    classes = _dense(2, "classes", seed, dtype="float32")(features)
+    return keras.layers.Subtract(name=LOGIT, dtype="float32")([classes[:, 1:], classes[:, :1]])
+
+
+def _dense(units: int, name: str, seed: int, **arguments: Any) -> keras.layers.Layer:
+    kernel = keras.initializers.GlorotUniform(seed)
+    return keras.layers.Dense(units, kernel_initializer=kernel, name=name, **arguments)
 
 
 def resizing(size: int) -> keras.layers.Layer:
@@ -123,7 +146,7 @@ def parameters(model: keras.Model) -> int:
 def flops(model: keras.Model) -> int:
     """Floating-point operations of one image's forward pass: twice the multiply-adds of convolutions and dense layers.
 
-    Element-wise work (normalisation, activation, pooling, resizing) and the transforms of FourierAttention are left out: they are
+    Element-wise work (normalisation, activation, pooling, resizing) and the transforms of spectral layers are left out: they are
     a few per cent of it.
     """
     return sum(map(_layer_flops, model.layers))

@@ -141,6 +141,60 @@ def radial_spectra(
     return figure
 
 
+def frame_spectra(
+    samples: Mapping[str, Sequence[tuple[NDArray[np.uint8], Floats, Floats]]], frequencies: ArrayLike
+) -> Figure:
+    """Single frames of each class: the picture, its centred power spectrum, its radial power.
+
+    `samples` holds, by class, the native square (edge, edge, 3), uint8, the spectrum (edge, edge) and the radial
+    power (bins,), both in dB, NaN where a ring has no sample; `frequencies` in cycles per pixel, shape (bins,).
+    """
+    shown = [(name, *sample) for name in CLASSES for sample in samples.get(name, ())]
+    figure = Figure(figsize=(1.9 * max(len(shown), 1) + 0.4, 5.4), layout="constrained")
+    grid = figure.subplots(3, max(len(shown), 1), squeeze=False, sharey="row")
+    half = HIGHEST_FREQUENCY
+    for (picture, plane, curve), (name, image, spectrum, profile) in zip(grid.T, shown, strict=True):
+        picture.imshow(image)
+        picture.set_title(f"{name}, {len(image)} px", color=COLOURS[name], fontsize=9)
+        plane.imshow(spectrum, cmap="magma", extent=(-half, half, half, -half), interpolation="nearest")
+        for axes in (picture, plane):
+            axes.set_axis_off()
+        _clean(curve)
+        curve.plot(np.asarray(frequencies), profile, color=COLOURS[name], linewidth=1)
+        curve.set_xlabel("cycles / pixel", fontsize=8)
+        curve.tick_params(labelsize=7)
+    grid[2][0].set_ylabel("power (dB)", fontsize=8)
+    return figure
+
+
+def ring_tests(tests: pd.DataFrame, level: float) -> Figure:
+    """How far the classes lie apart in each ring, and where that is more than chance.
+
+    `tests` has the columns `frequency_cycles_per_pixel`, `statistic` (0 to 1) and `p_corrected`, a row a ring, missing where
+    a ring could not be tested; `level` is the corrected p below which a ring is coloured.
+    """
+    figure, axes = _axes(5.0, 3.0)
+    tested = tests.dropna(subset=["statistic"])
+    apart = tested["p_corrected"] < level
+    for chosen, colour, words in ((apart, _PALETTE[1], "apart"), (~apart, "0.75", "not shown to be apart")):
+        rows = tested[chosen]
+        axes.bar(
+            rows["frequency_cycles_per_pixel"],
+            rows["statistic"],
+            width=0.9 * np.sqrt(0.5) / len(tests),
+            color=colour,
+            label=f"{words} ({len(rows)} rings)",
+        )
+    axes.set(
+        xlabel="spatial frequency (cycles / pixel)",
+        ylabel="Kolmogorov-Smirnov statistic",
+        title=f"Real against fake by ring, corrected p below {level:g}",
+        ylim=(0, 1.15),
+    )
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    return figure
+
+
 def training_curves(history: pd.DataFrame) -> Figure:
     """The quantities of training over the epochs, a panel each, training beside validation where both are known.
 

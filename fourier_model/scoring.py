@@ -7,8 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fourier_model.detector import resizing
-
 Scorer = Callable[[Sequence[Path]], np.ndarray]
 
 
@@ -16,27 +14,26 @@ class FrameError(ValueError):
     """A stored frame cannot be read; the message names the file."""
 
 
-def score_frames(model: keras.Model, paths: Sequence[Path], size: int) -> np.ndarray:
+def score_frames(model: keras.Model, paths: Sequence[Path]) -> np.ndarray:
     """Logits of fake of the frames at `paths`, float32, shape (n,), in their order.
 
-    `size` is the model's input edge. Every frame is a batch of its own: in larger ones its logit depends, in the last bits, on where
+    The model reads each frame in its native size, as a batch of its own: in larger ones its logit depends, in the last bits, on where
     in the batch it stands.
     Raises FrameError for a frame that is missing or no image.
     """
-    return frame_scorer(model, size)(paths)
+    return frame_scorer(model)(paths)
 
 
-def frame_scorer(model: keras.Model, size: int) -> Scorer:
+def frame_scorer(model: keras.Model) -> Scorer:
     """`score_frames` with the model's graph traced once, for many calls."""
     forward = tf.function(
         lambda image: model(image, training=False),
-        input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32)],
+        input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
         jit_compile=False,
     )
-    resize = resizing(size)
 
     def score(paths: Sequence[Path]) -> np.ndarray:
-        logits = [forward(resize(load_frame(path)[None])).numpy()[0, 0] for path in paths]
+        logits = [forward(load_frame(path)[None]).numpy()[0, 0] for path in paths]
         return np.array(logits, np.float32)
 
     return score

@@ -23,6 +23,19 @@ class BackboneSettings(BaseModel):
         ),
     )
 
+    input: Literal["rgb", "rgb_unit", "high_pass", "srm"] | None = Field(
+        None,
+        description=(
+            "What the network reads: pixels from -1 to 1 (rgb) or 0 to 1 (rgb_unit), the image less its 3 x 3 mean (high_pass), or "
+            "three noise residuals (srm); by default rgb for inception_v3, high_pass for compact."
+        ),
+    )
+
+    @property
+    def reads(self) -> str:
+        """What the network reads, the default filled in."""
+        return self.input or ("high_pass" if self.name == "compact" else "rgb")
+
     @property
     def pretrained(self) -> bool:
         """Whether the backbone starts from trained weights."""
@@ -34,8 +47,33 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    attention: Literal["none", "spectral"] = Field(
-        "spectral", description="FourierAttention inside the backbone: spectral, or none."
+    attention: Literal["none", "se", "fca", "gfnet", "original", "original_axes", "spectral"] = Field(
+        "spectral",
+        description=(
+            "What weighs the backbone's maps: spectral (FourierAttention), or for comparison nothing, squeeze-and-excitation (se), FcaNet "
+            "(fca), a global filter (gfnet), the first recipe's formula (original), or that over height and width (original_axes)."
+        ),
+    )
+    places: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Layers of the backbone that the attention follows, mixed0 to mixed10 of inception_v3, stage1 to stage3 of compact; by default "
+            "mixed2 and mixed7, or stage2; for the first recipe's formula the last one."
+        ),
+    )
+    attention_phase: bool = Field(
+        False, description="Whether FourierAttention also looks at the phases of the maps."
+    )
+    attention_tiles: bool = Field(
+        False, description="Whether FourierAttention also looks at the four quarters of the maps."
+    )
+    frequency_branch: bool = Field(
+        False,
+        description="Whether the radial spectrum of the native pixels joins the features of the backbone.",
+    )
+    output: Literal["logit", "softmax"] = Field(
+        "logit", description="One logit, or two classes whose logits' difference is the detector's logit."
     )
     dense_units: int = Field(
         128, ge=1, le=8192, description="Width of the dense layer before the logit, units."
@@ -86,8 +124,8 @@ class TrainSettings(BaseModel):
     fine_tune_from: str | None = Field(
         None,
         description=(
-            "Name of the last layer that stays frozen in fine-tuning; by default the one that FourierAttention follows "
-            "(mixed7 of inception_v3, stage2 of compact)."
+            "Name of the last layer that stays frozen in fine-tuning, attention excepted; by default mixed7 of inception_v3, "
+            "stage2 of compact."
         ),
     )
     views: int = Field(
@@ -107,5 +145,5 @@ class TrainSettings(BaseModel):
         2.0,
         ge=0,
         le=1024,
-        description="Most memory for decoded frames, GiB; beyond it, frames are read again each epoch.",
+        description="Most memory for decoded frames, and for features of a frozen backbone, GiB; beyond it, they are made again each epoch.",
     )

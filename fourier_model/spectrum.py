@@ -6,6 +6,11 @@ from numpy.typing import ArrayLike, NDArray
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 HIGHEST_FREQUENCY = np.sqrt(0.5)  # cycles per pixel, at the corners of the plane
 POWER_FLOOR = 1e-3  # squared grey levels: rounding to 8 bits alone has a power of 1/12
+CROP_EDGE = 256  # longest edge of the central square that is transformed, native pixels
+RINGS = 64  # of the spectral vector
+SMALLEST_DURALL = 9  # pixels; fewer leave too few rings for a cubic
+BORDER = 1e-9  # rings; a point on the border of two, up to rounding, belongs to the outer one
+SMALLEST_SPREAD = 1.0  # dB; a flat spectrum, like that of a constant image, stays flat
 
 Floats = NDArray[np.float64]
 
@@ -42,11 +47,16 @@ def power_spectrum(images: ArrayLike, *, window: bool = False) -> Floats:
     variance of the image (Parseval), and white noise of variance v is flat at v, whatever the size.
     `window` weights the image with a Hann window first (less leakage from the frame's edges) and divides by the window's
     mean square, so that white noise keeps its level.
-    Raises ValueError for fewer than two axes or an empty image. Source: Welch 1967, for one segment.
+    Raises ValueError for fewer than two axes, an empty image or a value that is not finite. Source: Welch 1967, for one segment.
     """
     images = np.asarray(images, dtype=np.float64)
     if images.ndim < 2 or 0 in images.shape[-2:]:
         message = f"power_spectrum needs images of shape (..., height, width), got {images.shape}"
+        raise ValueError(message)
+    if not np.isfinite(images).all():
+        message = (
+            f"power_spectrum needs finite values, got {np.count_nonzero(~np.isfinite(images))} that are not"
+        )
         raise ValueError(message)
     height, width = images.shape[-2:]
     centred: Floats = images - images.mean(axis=(-2, -1), keepdims=True)
@@ -67,9 +77,7 @@ def radial_profile(power: ArrayLike, bins: int) -> Floats:
     the last one closed: the corners, where checkerboards show, are in it. A ring without a sample is NaN.
     Raises ValueError for fewer than 1 bin. Source: Durall et al. 2020, eq. 2.
     """
-    if bins < 1:
-        message = f"bins must be >= 1, got {bins}"
-        raise ValueError(message)
+    _require_bins(bins)
     power = np.asarray(power, dtype=np.float64)
     if power.ndim < 2 or 0 in power.shape[-2:]:
         message = f"radial_profile needs a spectrum of shape (..., height, width), got {power.shape}"
@@ -94,15 +102,74 @@ def decibels(power: ArrayLike) -> Floats:
     return 10.0 * np.log10(np.maximum(np.asarray(power, dtype=np.float64), POWER_FLOOR))
 
 
+def standardised(profiles: ArrayLike) -> Floats:
+    """The shape of radial spectra: less the mean over the rings, divided by the standard deviation over them (at least 1 dB).
+
+    `profiles` is in dB, shape (..., rings), NaN where a ring holds no sample. Returns float64 of the same shape, 0 there.
+    A gain of the image adds the same to all rings, and so changes nothing.
+    """
+    profiles = np.asarray(profiles, dtype=np.float64)
+    held = ~np.isnan(profiles)
+    counts = np.maximum(held.sum(axis=-1, keepdims=True), 1)
+    centred = np.where(held, profiles - np.nansum(profiles, axis=-1, keepdims=True) / counts, 0.0)
+    spread = np.sqrt((centred**2).sum(axis=-1, keepdims=True) / counts)
+    return centred / np.maximum(spread, SMALLEST_SPREAD)
+
+
+def spectral_vector(image: ArrayLike) -> Floats:
+    """The shape of an image's radial spectrum, float64, shape (64,): what the frequency branch reads.
+
+    `image` is RGB in 0 to 255, shape (height, width, 3). The central square of at most 256 native pixels, its luma less the mean,
+    under a Hann window; the power in dB by ring, `standardised`.
+    """
+    return standardised(image_profile(image, RINGS))
+
+
+def image_profile(image: ArrayLike, bins: int) -> Floats:
+    """The radial spectrum of an RGB image's central square of at most 256 native pixels, in dB, shape (bins,), NaN for an empty ring."""
+    square = luma(centre_square(np.asarray(image), CROP_EDGE))
+    return decibels(radial_profile(power_spectrum(square, window=True), bins))
+
+
+def durall_profile(image: ArrayLike, bins: int) -> Floats:
+    """The features of "Unmasking DeepFakes with simple Features" (Durall et al. 2019), exactly as they were published.
+
+    `image` is grey in 0 to 255, shape (N, N): of a JPEG its decoded Y plane, which `cv2.IMREAD_GRAYSCALE` gives; luma of the decoded
+    RGB misses by 0.017. 20 ln(|F| + 1e-8) of the shifted transform F is averaged over rings of equal integer part of the
+    distance to the middle ((N - 1) / 2, (N - 1) / 2), which is half a bin off the zero frequency; the first and the last ring are
+    dropped, the rest interpolated by a cubic to `bins` values, and divided by the first of them. Returns float64, shape (bins,).
+    Raises ValueError for an image that is not square, or of fewer than 9 pixels an edge, and for fewer than one bin.
+    """
+    from scipy.interpolate import interp1d  # half a second, which no other spectrum needs
+
+    image = np.asarray(image, dtype=np.float64)
+    if image.ndim != 2 or image.shape[0] != image.shape[1] or image.shape[0] < SMALLEST_DURALL:
+        message = f"durall_profile needs a square grey image of at least {SMALLEST_DURALL} pixels an edge, got {image.shape}"
+        raise ValueError(message)
+    _require_bins(bins)
+    level = 20.0 * np.log(np.abs(np.fft.fftshift(np.fft.fft2(image))) + 1e-8)
+    offset = np.arange(len(image)) - (len(image) - 1) / 2
+    ring = np.hypot(offset[:, None], offset[None]).astype(np.intp).ravel()
+    means = (np.bincount(ring, level.ravel()) / np.bincount(ring))[1:-1]
+    resampled = interp1d(np.linspace(0, bins, len(means)), means, kind="cubic")(np.linspace(0, bins, bins))
+    return np.asarray(resampled / resampled[0])
+
+
+def _require_bins(bins: int) -> None:
+    if bins < 1:
+        message = f"bins must be >= 1, got {bins}"
+        raise ValueError(message)
+
+
 def _hann(length: int) -> Floats:
     """Hann window at the middle of each pixel: symmetric, nowhere zero."""
     return np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
 
 
 def _rings(height: int, width: int, bins: int) -> NDArray[np.intp]:
-    """The ring of each point of the plane; a point on a border, up to rounding, belongs to the outer ring."""
+    """The ring of each point of the plane."""
     vertical = (np.arange(height) - height // 2) / height
     horizontal = (np.arange(width) - width // 2) / width
     radius = np.hypot(vertical[:, None], horizontal[None, :])
-    rings = np.floor(radius / HIGHEST_FREQUENCY * bins + 1e-9).astype(np.intp)
+    rings = np.floor(radius / HIGHEST_FREQUENCY * bins + BORDER).astype(np.intp)
     return np.minimum(rings, bins - 1)

@@ -14,10 +14,12 @@ import pandas as pd
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
+from fourier_model.attention import FORMULAS
 from fourier_model.augmentation import augment
-from fourier_model.backbones import ATTENTION_PLACES
-from fourier_model.detector import POOL, RESIZE, build_detector, resizing
+from fourier_model.detector import POOL, RESIZE, SPECTRUM, build_detector, resizing
+from fourier_model.frequency import SpectralVector
 from fourier_model.metrics import require_both_classes
+from fourier_model.placement import is_attention
 from fourier_model.scoring import load_frame, read_frame
 from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
 
@@ -26,11 +28,13 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called after every epoch with the phase, the epoch from 1, the most epochs, and the row of the history."""
 Lookup = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""From the index of an example and two integers of a seed to what the model reads."""
-Forward = Callable[[tf.Tensor], tf.Tensor]
+"""From the index of an example and two integers of a seed to one tensor of it."""
+Forward = Callable[[tuple[tf.Tensor, ...]], tf.Tensor]
+"""From a batch of what a model reads, a tensor an input, to what it says."""
 
 HISTORY = ("epoch", "phase", "loss", "val_loss", "val_auc", "learning_rate")
 INFERENCE_BATCH = 32
+LAST_FROZEN = {"inception_v3": "mixed7", "compact": "stage2"}
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
@@ -85,9 +89,10 @@ def train_detector(
     """Train a detector on `train`; `validation` chooses the epoch.
 
     A pretrained backbone is frozen in the first phase (`head`): its pooled features are computed once, of
-    `settings.views` augmented views of each frame, and the layers behind them are trained. FourierAttention starts as
-    the identity and is trained from the second phase on. A backbone without weights is trained whole in the first
-    phase (`scratch`). The second phase (`fine_tune`) trains what lies behind `settings.fine_tune_from`, with the
+    `settings.views` augmented views of each frame, and the layers behind them are trained. Attention starts as
+    the identity and is trained from the second phase on; where it does not, as the first recipe's, the maps in front of it are what is
+    computed once. A backbone without weights is trained whole in the first
+    phase (`scratch`). The second phase (`fine_tune`) trains the attention and what lies behind `settings.fine_tune_from`, with the
     statistics of batch normalisation kept. Each phase ends after its epochs, or after `settings.patience` of them
     without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
     loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
@@ -98,7 +103,7 @@ def train_detector(
     require_both_classes(validation.labels, "validation")
     precision = training_precision(settings.precision)
     detector = build_detector(model, backbone, size, seed, precision)
-    last_frozen = _layer_index(detector, settings.fine_tune_from or ATTENTION_PLACES[backbone.name])
+    last_frozen = _layer_index(detector, settings.fine_tune_from or LAST_FROZEN[backbone.name])
     logger.info(
         "training in %s on %d frames, %d for validation", precision, len(train.paths), len(validation.paths)
     )
@@ -177,32 +182,47 @@ class _Trainer:
         self.best = _Best()
         self.rows: list[dict[str, Any]] = []
         self.phases: list[Phase] = []
-        size = detector.get_layer(RESIZE).output.shape[1]
+        self.pixels = detector.get_layer(RESIZE).output
+        size = self.pixels.shape[1]
         self.moved = _moved(_pictures(train.paths, size, settings.memory), settings.augmentation)
         self.plain = _pictures(validation.paths, size, settings.memory)
+        self.branch = any(layer.name == SPECTRUM for layer in detector.layers)
+        self.spectra = [_spectra(part.paths) if self.branch else None for part in (train, validation)]
 
     def train_whole(self) -> None:
         """Train every layer."""
-        self._fit("scratch", self.detector, self.moved, self.plain)
+        self._fit("scratch", self._behind(self.pixels), self.moved, self.plain)
 
     def train_head(self) -> None:
         """Train the layers behind the pooled features of a frozen backbone."""
-        extractor = keras.Model(self.detector.input, self.detector.get_layer(POOL).output)
+        head = self._behind(self.detector.get_layer(POOL).output).layers
+        for layer in self.detector.layers:
+            layer.trainable = layer in head
         count, views = len(self.train.paths), self.settings.views
-        moved = _examples(self.moved, count, views, self._draw_seed())
-        plain = _examples(self.plain, len(self.validation.paths))
-        features = _forward(extractor, moved)
-        training, held_out = _predict(features, moved), _predict(features, plain)
-        head = keras.Model(self.detector.get_layer(POOL).output, self.detector.output)
-        self._fit("head", head, _rows(training), _rows(held_out), views)
+        features = _constant_features(self.detector)
+        if 4 * math.prod(features.shape[1:]) * count * views > self.settings.memory * 2**30:
+            self._fit("head", self._behind(self.pixels), self.moved, self.plain)
+            return
+        moved = _examples([self.moved], count, views, self._draw_seed())
+        plain = _examples([self.plain], len(self.validation.paths))
+        extract = _forward(keras.Model([self.pixels], features), moved)
+        training, held_out = _rows(_predict(extract, moved)), _rows(_predict(extract, plain))
+        self._fit("head", self._behind(features), training, held_out, views)
 
     def fine_tune(self, last_frozen: int) -> None:
-        """Train the layers behind the one of this index; batch normalisation keeps its statistics."""
+        """Train attention and the layers behind the one of this index; batch normalisation keeps its statistics."""
+        head = self._behind(self.detector.get_layer(POOL).output).layers
         for index, layer in enumerate(self.detector.layers):
-            layer.trainable = index > last_frozen and not isinstance(layer, keras.layers.BatchNormalization)
-        self._fit("fine_tune", self.detector, self.moved, self.plain)
+            moves = index > last_frozen or is_attention(layer) or layer in head
+            layer.trainable = moves and not isinstance(layer, keras.layers.BatchNormalization)
+        self._fit("fine_tune", self._behind(self.pixels), self.moved, self.plain)
 
-    def _fit(self, phase: str, part: keras.Model, lookup: Lookup, held_out: Lookup, views: int = 1) -> None:
+    def _behind(self, tensor: Any) -> keras.Model:
+        """The part of the detector from `tensor`, and from the spectrum of the frequency branch, to the logit."""
+        spectrum = [self.detector.get_layer(SPECTRUM).output] if self.branch else []
+        return keras.Model([tensor, *spectrum], self.detector.output)
+
+    def _fit(self, phase: str, part: keras.Model, moved: Lookup, plain: Lookup, views: int = 1) -> None:
         """Train `part`, which shares its layers with the detector, and leave the detector with the best weights."""
         settings = self.settings
         fine = phase == "fine_tune"
@@ -214,8 +234,12 @@ class _Trainer:
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
         optimizer.build(part.trainable_variables)  # else Keras traces the step twice
         part.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+        training, held_out = (
+            [lookup] if spectra is None else [lookup, _rows(np.tile(spectra, (times, 1)))]
+            for lookup, spectra, times in zip((moved, plain), self.spectra, (views, 1), strict=True)
+        )
         examples = _shuffled(
-            lookup,
+            training,
             np.tile(self.train.labels, views),
             self.weights,
             settings.batch_size,
@@ -323,7 +347,34 @@ def _pictures(paths: Sequence[Path], size: int, memory: float) -> Lookup:
     def rounded(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.round(read(index, seed)), tf.uint8)
 
-    return _rows(np.concatenate([batch.numpy() for batch in _examples(rounded, len(paths))]))
+    return _rows(_collect(_examples([rounded], len(paths))))
+
+
+def _spectra(paths: Sequence[Path]) -> np.ndarray:
+    """The spectral vector of each frame's native pixels, float32, shape (frames, rings)."""
+    names = tf.constant([str(path) for path in paths])
+    vector = SpectralVector()
+
+    def read(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:  # noqa: ARG001
+        return vector(read_frame(names[index])[None])[0]
+
+    return _collect(_examples([read], len(paths)))
+
+
+def _collect(batches: tf.data.Dataset) -> np.ndarray:
+    """The first tensor of all batches as one array."""
+    return np.concatenate([batch[0].numpy() for batch in batches])
+
+
+def _constant_features(detector: keras.Model) -> Any:
+    """The pooled features, or the maps in front of the first attention by an old formula.
+
+    Such an attention mixes the samples of a batch, so that what lies behind it cannot be computed once.
+    """
+    for layer in detector.layers:
+        if is_attention(layer) and getattr(layer, "mode", None) in FORMULAS:
+            return layer.input
+    return detector.get_layer(POOL).output
 
 
 def _rows(table: np.ndarray) -> Lookup:
@@ -337,24 +388,32 @@ def _moved(pictures: Lookup, settings: AugmentationSettings) -> Lookup:
     return lambda index, seed: augment(pictures(index, seed), seed, settings)
 
 
-def _examples(lookup: Lookup, count: int, views: int = 1, seed: int = 0) -> tf.data.Dataset:
-    """Batches of all examples in order, `views` times over, each time with other seeds."""
+def _examples(lookups: Sequence[Lookup], count: int, views: int = 1, seed: int = 0) -> tf.data.Dataset:
+    """Batches of all examples in order, a tensor a lookup, `views` times over, each time with other seeds."""
+
+    def example(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        place = number % count
+        return tuple(lookup(place, tf.stack([seed + number // count, place])) for lookup in lookups)
+
     numbers = tf.data.Dataset.range(views * count)
-    return numbers.map(
-        lambda number: lookup(number % count, tf.stack([seed + number // count, number % count])),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).batch(INFERENCE_BATCH)
+    return numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(INFERENCE_BATCH)
 
 
 def _shuffled(
-    lookup: Lookup, labels: np.ndarray, weights: np.ndarray, batch_size: int, epochs: int, seed: int
+    lookups: Sequence[Lookup],
+    labels: np.ndarray,
+    weights: np.ndarray,
+    batch_size: int,
+    epochs: int,
+    seed: int,
 ) -> tf.data.Dataset:
-    """Batches of example, label and weight, `epochs` times over, each time in another order and with other seeds."""
+    """Batches of example (a tensor a lookup), label and weight, `epochs` times over, each time in another order and with other seeds."""
     targets = tf.constant(labels[:, None], tf.float32)
     shares = tf.constant(weights[labels], tf.float32)
 
-    def example(index: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return lookup(index, tf.stack([seed + epoch, index])), targets[index], shares[index]
+    def example(index: tf.Tensor, epoch: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
+        read = tuple(lookup(index, tf.stack([seed + epoch, index])) for lookup in lookups)
+        return read, targets[index], shares[index]
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.range(len(labels), dtype=tf.int64), [seed, epoch])

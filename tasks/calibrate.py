@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def score_split(
-    workspace: Workspace, split: Artifact, training: Artifact, part: Split, size: int
+    workspace: Workspace, split: Artifact, training: Artifact, part: Split
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The frames and the videos of one part of the split with their logits, float64, before any temperature.
 
@@ -43,7 +43,7 @@ def score_split(
         message = f"the {part} split holds no frame of a usable video: add videos, or change the fractions of the split"
         raise MetricError(message)
     model = load_detector(training.folder(workspace) / "model.keras")
-    logits = score_frames(model, [workspace.root / path for path in frames["path"]], size)
+    logits = score_frames(model, [workspace.root / path for path in frames["path"]])
     frames["logit"] = np.asarray(logits, dtype=np.float64)
     if not np.isfinite(frames["logit"]).all():
         first = frames.loc[~np.isfinite(frames["logit"]), "path"].iloc[0]
@@ -70,7 +70,7 @@ def calibrate(
     """
     from fourier_model.calibration import choose_threshold, fit_temperature, probability
 
-    frames, videos = score_split(workspace, split, training, Split.VALIDATION, size)
+    frames, videos = score_split(workspace, split, training, Split.VALIDATION)
     fit = fit_temperature(videos["logit"], videos["label"])
     choice = choose_threshold(videos["logit"] / fit.temperature, videos["label"])
     for table, name in ((frames, "validation_frames"), (videos, "validation_videos")):
@@ -94,4 +94,4 @@ def calibrate(
     return {"temperature": fit.temperature, "threshold": choice.threshold, "validation_videos": len(videos)}
 
 
-CALIBRATE = Stage("calibrate", version=1, function=calibrate)
+CALIBRATE = Stage("calibrate", version=2, function=calibrate)

@@ -1,4 +1,4 @@
-"""Judges the detector on the test videos, beside a linear baseline."""
+"""Judges the detector on the test videos, beside a spectral baseline."""
 
 import json
 import logging
@@ -20,6 +20,7 @@ from fourier_model.metrics import (
     recall,
     require_both_classes,
 )
+from fourier_model.spectrum import RINGS
 from storage.manifest import FAKE, Split
 from storage.workspace import Workspace, write_whole
 from tasks.calibrate import score_split
@@ -28,7 +29,6 @@ from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
 
-BASELINE_BINS = 64
 BASELINE_FRAMES = 8
 
 
@@ -38,7 +38,6 @@ def evaluate(
     split: Artifact,
     training: Artifact,
     calibration: Artifact,
-    size: int,
     settings: EvaluationSettings,
     seed: int,
 ) -> dict[str, JsonValue]:
@@ -54,7 +53,7 @@ def evaluate(
 
     record = json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
     temperature, threshold = record["temperature"], record["threshold"]
-    frames, videos = score_split(workspace, split, training, Split.TEST, size)
+    frames, videos = score_split(workspace, split, training, Split.TEST)
     require_both_classes(videos["label"], "judgement on the test split")
     cut = float(logit(threshold))
     for table in (frames, videos):
@@ -116,28 +115,50 @@ def _by_method(
 def _baseline(
     workspace: Workspace, split: Artifact, judged: pd.DataFrame, settings: EvaluationSettings, seed: int
 ) -> dict[str, Any]:
-    """A logistic regression on radial spectra, trained, given its threshold and judged on the same videos as the detector."""
-    from fourier_model.baseline import baseline_logits
+    """The better of the spectral baselines on the validation videos, trained, given its threshold and judged on the detector's splits."""
+    from sklearn.metrics import roc_auc_score
+
+    from fourier_model.baseline import BASELINES, Baseline, baseline_logits
     from fourier_model.calibration import choose_threshold
 
     videos, frames = read_split(workspace, split)
     videos = usable_videos(videos)
     videos = videos[videos["split"].notna() & videos["video_id"].isin(frames["video_id"])]
-    profiles = video_profiles(workspace, videos, frames, BASELINE_BINS, BASELINE_FRAMES)
+    profiles = video_profiles(workspace, videos, frames, RINGS, BASELINE_FRAMES)
     labels = np.asarray(videos["label"], dtype=int)
     part = {name: np.asarray(videos["split"] == name) for name in Split}
-    what = f"logistic regression on {BASELINE_BINS} rings of the radial log spectrum, {BASELINE_FRAMES} frames a video"
+    held_out = labels[part[Split.VALIDATION]]
     try:
-        logits = baseline_logits(profiles[part[Split.TRAIN]], labels[part[Split.TRAIN]], profiles)
-        choice = choose_threshold(logits[part[Split.VALIDATION]], labels[part[Split.VALIDATION]])
+        require_both_classes(held_out, "the choice of the spectral baseline")
+        logits = {
+            kind: baseline_logits(kind, profiles[part[Split.TRAIN]], labels[part[Split.TRAIN]], profiles)
+            for kind in BASELINES
+        }
     except SingleClassError as error:
-        return {"what": what, "video": None, "reason": str(error)}
-    own = judged["video_id"].map(dict(zip(videos["video_id"], logits, strict=True)))
+        return {
+            "what": f"{' or '.join(BASELINES)} on the radial spectrum",
+            "video": None,
+            "reason": str(error),
+        }
+    own = {
+        kind: judged["video_id"].map(dict(zip(videos["video_id"], scores, strict=True)))
+        for kind, scores in logits.items()
+    }
+    candidates: dict[Baseline, dict[str, Any]] = {
+        kind: {
+            "validation_auc": float(roc_auc_score(held_out, scores[part[Split.VALIDATION]])),
+            "auc": asdict(auc(judged["label"], own[kind], judged["group_id"], settings, seed)),
+        }
+        for kind, scores in logits.items()
+    }
+    kind = max(candidates, key=lambda name: candidates[name]["validation_auc"])
+    choice = choose_threshold(logits[kind][part[Split.VALIDATION]], held_out)
     cut = float(np.log(choice.threshold / (1 - choice.threshold)))
-    gain = auc_difference(judged["label"], judged["logit"], own, judged["group_id"], settings, seed)
+    gain = auc_difference(judged["label"], judged["logit"], own[kind], judged["group_id"], settings, seed)
     return {
-        "what": what,
-        "video": judge(judged["label"], own, judged["group_id"], cut, settings, seed),
+        "what": f"{kind} on {RINGS} rings of the radial log spectrum, {BASELINE_FRAMES} frames a video",
+        "candidates": candidates,
+        "video": judge(judged["label"], own[kind], judged["group_id"], cut, settings, seed),
         "auc_difference": asdict(gain),
         "sentence": _compare(gain, settings.confidence),
     }
@@ -146,14 +167,14 @@ def _baseline(
 def _compare(gain: Estimate, confidence: float) -> str:
     """What the difference of the AUCs, detector minus baseline, allows to be said."""
     if gain.value is None or gain.value <= 0:
-        return "The network does not beat a linear model on the radial spectrum of these videos."
+        return "The network does not beat a shallow model on the radial spectrum of these videos."
     if gain.low is None or gain.low <= 0:
         return (
-            f"The network ranks the videos better than a linear model on the radial spectrum by {gain.value:.3f} of AUC, but "
+            f"The network ranks the videos better than a shallow model on the radial spectrum by {gain.value:.3f} of AUC, but "
             f"the {confidence:.0%} interval of the difference holds zero: it is not shown to beat it."
         )
     return (
-        f"The network beats a linear model on the radial spectrum by {gain.value:.3f} of AUC; the {confidence:.0%} interval "
+        f"The network beats a shallow model on the radial spectrum by {gain.value:.3f} of AUC; the {confidence:.0%} interval "
         "of the difference is above zero."
     )
 
@@ -191,4 +212,4 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
     (output / "figures.json").write_text(json.dumps(captions, indent=1), encoding="utf-8")
 
 
-EVALUATE = Stage("evaluate", version=2, function=evaluate)
+EVALUATE = Stage("evaluate", version=3, function=evaluate)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.metrics import EvaluationSettings, mean_interval
+from fourier_model.ring_tests import ring_differences
 from fourier_model.spectrum import (
+    CROP_EDGE,
     centre_square,
     decibels,
+    image_profile,
     luma,
     power_spectrum,
-    radial_profile,
     ring_frequencies,
 )
 from storage.images import read_image
@@ -27,8 +29,9 @@ from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
 
-EDGE = 256  # longest edge of the centre square that is transformed, native pixels
 SAMPLE_EDGE = 256  # frames are shown no larger than this
+SINGLE_FRAMES = 3  # of each class, shown with their spectra
+SIGNIFICANT = 0.05
 
 Floats = NDArray[np.float64]
 
@@ -84,7 +87,7 @@ def video_profiles(
     """
     paths = frame_paths(frames, per_video)
     profiles = [
-        _mean(_profile(read_image(workspace.root / path), bins) for path in paths[video_id])
+        _mean(image_profile(read_image(workspace.root / path), bins) for path in paths[video_id])
         for video_id in videos["video_id"]
     ]
     return np.array(profiles).reshape(len(videos), bins)
@@ -95,7 +98,7 @@ def explore(
 ) -> dict[str, JsonValue]:
     """Write counts, spectra and figures of the usable videos; one class alone is enough.
 
-    Writes `counts.parquet`, `spectra.parquet`, the figures as PNG, and `figures.json`, the caption of each.
+    Writes `counts.parquet`, `spectra.parquet`, `ring_tests.parquet`, the figures as PNG, and `figures.json`, the caption of each.
     Raises ExploreError where no video is usable.
     """
     videos, frames = read_split(workspace, split)
@@ -112,7 +115,9 @@ def explore(
     counts.to_parquet(output / "counts.parquet", index=False)
     profiles = video_profiles(workspace, usable, frames, settings.bins, settings.frames_per_video)
     _spectra_table(usable, profiles, settings.bins).to_parquet(output / "spectra.parquet", index=False)
-    _draw(output, workspace, usable, frames, counts, profiles, settings, seed)
+    tests = _ring_tests(usable, profiles)
+    tests.to_parquet(output / "ring_tests.parquet", index=False)
+    _draw(output, workspace, usable, frames, counts, profiles, tests, settings, seed)
     logger.info("explored %d videos", len(usable))
     return {name: int(np.sum(usable["label"] == label)) for label, name in LABEL_NAMES.items()}
 
@@ -140,7 +145,7 @@ def class_spectra(
     """
     paths = frame_paths(frames, per_video)
     sides = videos["video_id"].map(lambda name: min(read_image(workspace.root / paths[name][0]).shape[:2]))
-    edge = int(min(EDGE, sides.groupby(videos["label"]).median().min()))
+    edge = int(min(CROP_EDGE, sides.groupby(videos["label"]).median().min()))
     spectra, counts = {}, {}
     for label, name in LABEL_NAMES.items():
         members = videos.loc[(videos["label"] == label) & (sides >= edge), "video_id"]
@@ -157,6 +162,7 @@ def _draw(
     frames: pd.DataFrame,
     counts: pd.DataFrame,
     profiles: Floats,
+    tests: pd.DataFrame,
     settings: ExploreSettings,
     seed: int,
 ) -> None:
@@ -177,7 +183,12 @@ def _draw(
             "Usable videos by split and class.",
         ),
         "frame_samples.png": (
-            figures.frame_samples(_samples(workspace, videos, frames, settings.samples)),
+            figures.frame_samples(
+                {
+                    name: [_small(read_image(workspace.root / path)) for path in paths]
+                    for name, paths in _middle_frames(videos, frames, settings.samples).items()
+                }
+            ),
             "A frame from the middle of evenly chosen videos of each class.",
         ),
         "mean_spectra.png": (
@@ -187,8 +198,22 @@ def _draw(
         "radial_spectra.png": (
             figures.radial_spectra(ring_frequencies(settings.bins), means, numbers, intervals.confidence),
             f"Power by spatial frequency: the mean over videos, with its {intervals.confidence:.0%} interval from "
-            f"{settings.resamples} resamples of the groups of related videos. Native centre square of at most {EDGE} pixels, Hann window. "
+            f"{settings.resamples} resamples of the groups of related videos. Native centre square of at most {CROP_EDGE} pixels, Hann window. "
             "Beyond the dotted line lie the corners of the spectrum.",
+        ),
+        "frame_spectra.png": (
+            figures.frame_spectra(
+                _single_spectra(workspace, _middle_frames(videos, frames, SINGLE_FRAMES), settings.bins),
+                ring_frequencies(settings.bins),
+            ),
+            f"Single frames: the native centre square of at most {CROP_EDGE} pixels, its log power spectrum under a Hann window, and "
+            "the mean of that over rings of equal frequency.",
+        ),
+        "ring_tests.png": (
+            figures.ring_tests(tests, SIGNIFICANT),
+            "Two-sample Kolmogorov-Smirnov test of each ring's power, over videos (those of one group and class are averaged first), with "
+            "the false discovery rate over all rings controlled whatever their dependence (Benjamini and Yekutieli). Each test takes "
+            "the groups of both classes as independent.",
         ),
     }
     for name, (figure, _) in drawn.items():
@@ -202,17 +227,14 @@ def _in_order(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.sort_values("split", key=lambda names: names.map(order).fillna(len(order)), kind="stable")
 
 
-def _samples(
-    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, count: int
-) -> dict[str, list[NDArray[np.uint8]]]:
-    """The middle frame of evenly chosen videos of each class, reduced to what a figure shows."""
+def _middle_frames(videos: pd.DataFrame, frames: pd.DataFrame, count: int) -> dict[str, list[str]]:
+    """The path of the middle frame of evenly chosen videos of each class."""
     paths = frame_paths(frames, 1)
-    samples = {}
+    chosen = {}
     for label, name in LABEL_NAMES.items():
         ids = list(videos.loc[videos["label"] == label, "video_id"])
-        chosen = [ids[place] for place in evenly_spread(len(ids), count)]
-        samples[name] = [_small(read_image(workspace.root / paths[video_id][0])) for video_id in chosen]
-    return samples
+        chosen[name] = [paths[ids[place]][0] for place in evenly_spread(len(ids), count)]
+    return chosen
 
 
 def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -221,6 +243,39 @@ def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     small = Image.fromarray(image)
     small.thumbnail((SAMPLE_EDGE, SAMPLE_EDGE))
     return np.asarray(small)
+
+
+def _single_spectra(
+    workspace: Workspace, paths: dict[str, list[str]], bins: int
+) -> dict[str, list[tuple[NDArray[np.uint8], Floats, Floats]]]:
+    """Centre square, spectrum and radial spectrum of one frame of a few videos of each class."""
+    return {
+        name: [_single_spectrum(read_image(workspace.root / path), bins) for path in chosen]
+        for name, chosen in paths.items()
+    }
+
+
+def _single_spectrum(image: NDArray[np.uint8], bins: int) -> tuple[NDArray[np.uint8], Floats, Floats]:
+    square = np.asarray(centre_square(image, CROP_EDGE), dtype=np.uint8)
+    return square, decibels(power_spectrum(luma(square), window=True)), image_profile(image, bins)
+
+
+def _ring_tests(videos: pd.DataFrame, profiles: Floats) -> pd.DataFrame:
+    """Whether the classes differ in each ring; videos of one group and class count once."""
+    keys = [videos["group_id"].to_numpy(), videos["label"].to_numpy(dtype=int)]
+    means = pd.DataFrame(profiles).groupby(keys).mean()
+    labels = means.index.get_level_values(1).to_numpy()
+    statistics, chances, corrected = ring_differences(means.to_numpy(), labels)
+    bins = profiles.shape[1]
+    return pd.DataFrame(
+        {
+            "ring": np.arange(bins, dtype=np.int32),
+            "frequency_cycles_per_pixel": ring_frequencies(bins),
+            "statistic": statistics,
+            "p": chances,
+            "p_corrected": corrected,
+        }
+    )
 
 
 def _spectra_table(videos: pd.DataFrame, profiles: Floats, bins: int) -> pd.DataFrame:
@@ -232,10 +287,6 @@ def _spectra_table(videos: pd.DataFrame, profiles: Floats, bins: int) -> pd.Data
         frequency_cycles_per_pixel=np.tile(ring_frequencies(bins), len(videos)),
         power_db=profiles.ravel(),
     )
-
-
-def _profile(image: NDArray[np.uint8], bins: int) -> Floats:
-    return decibels(radial_profile(power_spectrum(luma(centre_square(image, EDGE)), window=True), bins))
 
 
 def _plane(workspace: Workspace, paths: Iterable[str], edge: int) -> Floats:
@@ -258,4 +309,4 @@ def _mean(arrays: Iterable[Floats]) -> Floats:
         return np.asarray(total / count)
 
 
-EXPLORE = Stage("explore", version=2, function=explore)
+EXPLORE = Stage("explore", version=3, function=explore)

@@ -43,7 +43,13 @@ PACKAGES = (
     "av",
 )
 UP = "../../"  # an artifact stands two folders below the workspace, and so does the report
-FIGURES_OF_EXPLORATION = ("label_distribution.png", "radial_spectra.png", "mean_spectra.png")
+FIGURES_OF_EXPLORATION = (
+    "label_distribution.png",
+    "radial_spectra.png",
+    "mean_spectra.png",
+    "ring_tests.png",
+    "frame_spectra.png",
+)
 FIGURES_OF_EVALUATION = (
     "roc.png",
     "reliability.png",
@@ -51,7 +57,7 @@ FIGURES_OF_EVALUATION = (
     "confusion_frames.png",
     "scores.png",
 )
-COLOUR_MAPS = ("mean_spectra.png",)  # shown as they are also on a dark page
+COLOUR_MAPS = ("mean_spectra.png", "frame_spectra.png")  # shown as they are also on a dark page
 
 
 def report(
@@ -293,4 +299,4 @@ def _embedded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-REPORT = Stage("report", version=3, function=report, folder="reports")
+REPORT = Stage("report", version=4, function=report, folder="reports")

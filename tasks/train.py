@@ -144,4 +144,4 @@ def _stored(table: pd.DataFrame, workspace: Workspace) -> "Frames":
     return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]))
 
 
-TRAIN = Stage("train", version=2, function=train)
+TRAIN = Stage("train", version=3, function=train)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from fourier_model import backbones
 from fourier_model.architecture import blocks, draw_architecture
 from fourier_model.attention import FourierAttention
-from fourier_model.backbones import ATTENTION_PLACES, BackboneWeightsError, backbone_weights
+from fourier_model.backbones import BackboneWeightsError, backbone_weights
 from fourier_model.detector import (
     build_detector,
     flops,
@@ -23,7 +23,9 @@ from fourier_model.detector import (
     resizing,
     save_detector,
 )
+from fourier_model.placement import is_attention
 from fourier_model.settings import BackboneSettings, ModelSettings
+from fourier_model.spectrum import spectral_vector
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
@@ -55,20 +57,79 @@ def test_a_detector_is_one_flat_graph_with_one_float32_logit(name, request):
     assert model.output.shape == (None, 1)
     assert model.output.dtype == "float32"
     assert model.input.shape == (None, None, None, 3)
-    assert sum(isinstance(layer, FourierAttention) for layer in model.layers) == 1
 
 
-@pytest.mark.parametrize(("name", "settings"), [("compact", COMPACT), ("inception", INCEPTION)])
-def test_convolutions_stand_behind_the_attention(name, settings, request):
-    names = [layer.name for layer in request.getfixturevalue(name).layers]
-    behind = names[names.index("fourier_attention") + 1 :]
-    assert names.index(ATTENTION_PLACES[settings.name]) < names.index("fourier_attention")
-    assert any("conv" in layer for layer in behind)
+@pytest.mark.parametrize(("name", "places"), [("compact", ["stage2"]), ("inception", ["mixed2", "mixed7"])])
+def test_convolutions_stand_behind_the_attention(name, places, request):
+    model = request.getfixturevalue(name)
+    names = [layer.name for layer in model.layers]
+    found = [layer.name for layer in model.layers if isinstance(layer, FourierAttention)]
+    assert found == [f"attention_{place}" for place in places]
+    for place in places:
+        assert model.get_layer(f"attention_{place}").input is model.get_layer(place).output
+        assert any("conv" in layer for layer in names[names.index(f"attention_{place}") + 1 :])
 
 
 def test_without_attention_there_is_none():
     model = build_detector(ModelSettings(attention="none"), COMPACT, 64, 0)
-    assert not any(isinstance(layer, FourierAttention) for layer in model.layers)
+    assert not any(is_attention(layer) for layer in model.layers)
+
+
+@pytest.mark.parametrize("attention", ["se", "fca", "gfnet", "spectral"])
+def test_every_attention_but_the_first_recipes_leaves_a_new_detector_as_it_is_without(attention):
+    x = images(2, 64, 64)
+    plain, attending = (
+        build_detector(ModelSettings(attention=name), COMPACT, 64, 0) for name in ("none", attention)
+    )
+    kept = {layer.name: layer.get_weights() for layer in plain.layers}
+    for layer in attending.layers:
+        if not is_attention(layer):
+            layer.set_weights(kept[layer.name])
+    np.testing.assert_allclose(attending(x), plain(x), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::fourier_model.attention.OriginalAttentionWarning")
+def test_the_first_recipes_attention_stands_behind_the_whole_backbone():
+    model = build_detector(ModelSettings(attention="original"), COMPACT, 64, 0)
+    assert model.get_layer("attention_stage3").input is model.get_layer("stage3").output
+
+
+def test_places_are_chosen_and_a_wrong_one_is_named_beside_what_there_is():
+    model = build_detector(ModelSettings(places=("stage1", "stage3")), COMPACT, 64, 0)
+    assert [layer.name for layer in model.layers if is_attention(layer)] == [
+        "attention_stage1",
+        "attention_stage3",
+    ]
+    with pytest.raises(ValueError, match=r"model\.places .* got stag2: did you mean stage2\? known: stage1"):
+        build_detector(ModelSettings(places=("stag2",)), COMPACT, 64, 0)
+    with pytest.raises(ValueError, match="each layer once"):
+        build_detector(ModelSettings(places=("stage1", "stage1")), COMPACT, 64, 0)
+
+
+def test_the_logit_of_two_classes_is_the_difference_of_theirs():
+    model = build_detector(ModelSettings(output="softmax"), COMPACT, 64, 0)
+    classes = keras.Model(model.input, model.get_layer("classes").output)(images(3, 64, 64)).numpy()
+    logit = model(images(3, 64, 64)).numpy()
+    assert logit.shape == (3, 1)
+    softmax = np.exp(classes) / np.exp(classes).sum(1, keepdims=True)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logit[:, 0])), softmax[:, 1], rtol=1e-5)
+
+
+def test_the_frequency_branch_reads_native_pixels_not_resized_ones():
+    model = build_detector(ModelSettings(frequency_branch=True), COMPACT, 64, 0)
+    spectrum = keras.Model(model.input, model.get_layer("frequency_spectrum").output)
+    image = images(1, 200, 180)
+    np.testing.assert_allclose(spectrum(image)[0], spectral_vector(image[0]), atol=2e-3)
+    assert model(image).shape == (1, 1)
+
+
+def test_a_drawing_shows_the_frequency_branch_beside_the_backbone():
+    model = build_detector(ModelSettings(frequency_branch=True), COMPACT, 64, 0)
+    drawn = blocks(model)
+    parts = [block.part for block in drawn]
+    assert parts.count("frequency") == 1
+    assert parts.index("frequency") > parts.index("backbone")
+    assert sum(block.parameters for block in drawn) == parameters(model)
 
 
 def test_a_call_without_a_word_on_training_is_inference():
@@ -257,7 +318,8 @@ def test_the_drawing_has_every_layer_and_parameter_in_one_block(name, request, t
     assert names[0] == "image"
     assert names[-1] == "logit"
     assert len(set(names)) == len(names) < 40
-    assert [block.part for block in drawn].count("attention") == 1
+    attending = sum(is_attention(layer) for layer in model.layers)
+    assert [block.part for block in drawn].count("attention") == attending
     assert list(dict.fromkeys(block.part for block in drawn)) == ["input", "backbone", "attention", "head"]
     figure = draw_architecture(model)
     texts = {text.get_text() for text in figure.axes[0].texts}

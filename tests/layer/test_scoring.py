@@ -30,25 +30,23 @@ def paths(tmp_path_factory):
 
 
 def test_a_frame_scores_the_same_alone_and_in_any_order_to_the_last_bit(model, paths):
-    together = score_frames(model, paths, SIZE)
+    together = score_frames(model, paths)
     assert together.dtype == np.float32
     assert together.shape == (7,)
     assert len(set(together.tolist())) == 7
     order = np.random.default_rng(1).permutation(7)
-    np.testing.assert_array_equal(
-        score_frames(model, [paths[index] for index in order], SIZE), together[order]
-    )
-    score = frame_scorer(model, SIZE)
+    np.testing.assert_array_equal(score_frames(model, [paths[index] for index in order]), together[order])
+    score = frame_scorer(model)
     np.testing.assert_array_equal([score([path])[0] for path in paths], together)
 
 
 def test_a_score_is_what_the_model_says_of_the_frame_in_its_own_size(model, paths):
     expected = [float(model(read_frame(str(path))[None])[0, 0]) for path in paths]
-    np.testing.assert_allclose(score_frames(model, paths, SIZE), expected, atol=1e-5)
+    np.testing.assert_allclose(score_frames(model, paths), expected, atol=1e-5)
 
 
 def test_no_frames_give_no_scores(model):
-    assert score_frames(model, [], SIZE).shape == (0,)
+    assert score_frames(model, []).shape == (0,)
 
 
 def test_a_frame_is_decoded_as_opencv_decodes_it(paths):
@@ -67,4 +65,4 @@ def test_a_frame_that_cannot_be_read_is_named(model, tmp_path):
     text.write_text("no image")
     for path in (text, tmp_path / "missing.png"):
         with pytest.raises(FrameError, match=f"{path.name} cannot be read as a frame"):
-            score_frames(model, [path], SIZE)
+            score_frames(model, [path])

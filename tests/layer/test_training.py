@@ -75,7 +75,7 @@ def trained(data):
 
 def test_the_compact_detector_finds_a_checkerboard_on_videos_it_never_saw(trained, tmp_path):
     held_out = write_frames(tmp_path, 20, 3)
-    logits = score_frames(trained[0].model, held_out.paths, SIZE)
+    logits = score_frames(trained[0].model, held_out.paths)
     assert judge_videos(logits, held_out, np.ones(2))[1] >= 0.97
 
 
@@ -92,7 +92,7 @@ def test_the_best_weights_are_the_ones_of_the_lowest_validation_loss(trained, da
     result = trained[0]
     best = result.history.iloc[result.best_epoch - 1]
     assert best["val_loss"] == result.history["val_loss"].min()
-    logits = score_frames(result.model, data[1].paths, SIZE)
+    logits = score_frames(result.model, data[1].paths)
     loss, auc = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
     assert loss == pytest.approx(best["val_loss"], rel=1e-3)
     assert auc == best["val_auc"]
@@ -133,7 +133,7 @@ def test_labels_that_mean_nothing_are_not_learnt(data, tmp_path):
     held_out = write_frames(tmp_path, 20, 3)
     labels = rng.permutation(20) % 2
     drawn = Frames(held_out.paths, np.repeat(labels, 2), held_out.video_ids)
-    assert judge_videos(score_frames(result.model, drawn.paths, SIZE), drawn, np.ones(2))[1] < 0.9
+    assert judge_videos(score_frames(result.model, drawn.paths), drawn, np.ones(2))[1] < 0.9
 
 
 def test_a_phase_ends_when_patience_does_and_keeps_the_best_weights_not_the_last(data):
@@ -146,7 +146,7 @@ def test_a_phase_ends_when_patience_does_and_keeps_the_best_weights_not_the_last
     assert (np.diff(losses[:-1]) < 0).all()
     assert losses[-1] >= losses[-2]
     assert result.best_epoch == len(losses) - 1
-    logits = score_frames(result.model, data[1].paths, SIZE)
+    logits = score_frames(result.model, data[1].paths)
     loss, _ = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
     assert loss == pytest.approx(losses[-2], rel=1e-3)
 
@@ -160,7 +160,7 @@ def test_a_frozen_backbone_trains_its_head_on_cached_views_then_fine_tunes_the_e
     assert result.phases[0].trainable_parameters == 96 * 16 + 16 + 16 + 1
     assert result.best_epoch == 3
     moved = moved_layers(build_detector(MODEL, COMPACT, SIZE, 0), result.model)
-    assert moved == {"fourier_attention", "stage3_conv1", "stage3_conv2", "dense", "logit"}
+    assert moved == {"attention_stage2", "stage3_conv1", "stage3_conv2", "dense", "logit"}
 
 
 def test_head_training_alone_moves_nothing_but_the_head(data, monkeypatch):
@@ -169,7 +169,7 @@ def test_head_training_alone_moves_nothing_but_the_head(data, monkeypatch):
     settings = QUICK.model_copy(update={"epochs": 2, "views": 1, "fine_tune_epochs": 0})
     result = train_detector(MODEL, pretrained, SIZE, settings, 0, *data)
     assert moved_layers(build_detector(MODEL, COMPACT, SIZE, 0), result.model) == {"dense", "logit"}
-    logits = score_frames(result.model, data[1].paths, SIZE)
+    logits = score_frames(result.model, data[1].paths)
     loss, _ = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
     assert loss == pytest.approx(result.history["val_loss"].min(), rel=1e-3)
 
@@ -185,7 +185,10 @@ def test_inception_trains_its_head_then_what_lies_behind_mixed7(data, tmp_path):
     moved = moved_layers(build_detector(MODEL, backbone, 75, 0), result.model)
     assert {"dense", "logit"} <= moved
     if result.best_epoch == 2:
-        assert {f"conv2d_{number}" for number in range(70, 94)} | {"fourier_attention"} <= moved
+        assert {f"conv2d_{number}" for number in range(70, 94)} | {
+            "attention_mixed2",
+            "attention_mixed7",
+        } <= moved
     assert not moved & {"conv2d", *(f"conv2d_{number}" for number in range(1, 70))}
     assert not any("normalization" in name for name in moved)
 

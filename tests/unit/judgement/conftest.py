@@ -178,9 +178,7 @@ def world(tmp_path_factory) -> World:
     made["explore"] = world.run(EXPLORE, split=made["split"], settings=EXPLORING, seed=0)
     scored = {"split": made["split"], "training": made["train"]}
     made["calibrate"] = world.run(CALIBRATE, **scored, size=SIZE)
-    made["evaluate"] = world.run(
-        EVALUATE, **scored, calibration=made["calibrate"], size=SIZE, settings=SETTINGS, seed=0
-    )
+    made["evaluate"] = world.run(EVALUATE, **scored, calibration=made["calibrate"], settings=SETTINGS, seed=0)
     judged = scored | {"calibration": made["calibrate"], "evaluation": made["evaluate"]}
     configuration = {"backbone": {"name": "compact"}, "seed": 0, "note": "<b>"}
     made["bundle"] = world.run(BUNDLE, **judged, configuration=configuration, code_version="0.1.0")

@@ -6,7 +6,14 @@ from PIL import Image
 from tasks.explore import EXPLORE, ExploreError, ExploreSettings, frame_paths
 
 SETTINGS = ExploreSettings(bins=16, resamples=100, samples=2)
-FIGURES = ["frame_samples.png", "label_distribution.png", "mean_spectra.png", "radial_spectra.png"]
+FIGURES = [
+    "frame_samples.png",
+    "frame_spectra.png",
+    "label_distribution.png",
+    "mean_spectra.png",
+    "radial_spectra.png",
+    "ring_tests.png",
+]
 
 
 def row(video_id, label=1, **values):
@@ -50,6 +57,22 @@ def test_the_spectrum_of_a_fake_stands_out_in_the_corner_and_nowhere_else(world)
     assert difference.idxmax() == 15
     assert difference.loc[15] > 6
     assert difference.loc[4:10].abs().max() < 2
+
+
+def test_the_ring_of_the_trace_is_shown_to_be_apart(world):
+    tests = world.table("explore", "ring_tests.parquet")
+    assert len(tests) == 16
+    assert tests["p_corrected"].idxmin() == 15
+    assert tests.loc[15, "p_corrected"] < 0.05
+
+
+def test_videos_of_one_group_and_class_count_once_in_the_tests_of_the_rings(new_world):
+    videos, frames = [], []
+    for index in range(12):
+        videos.append(row(f"v{index}", label=index % 2, group_id=f"g{index // 6}"))
+        frames += new_world.write_frames(f"v{index}", [noise(40, 40, seed=index) // (1 + index % 2)])
+    tests = explore(new_world, videos, frames).table("explore", "ring_tests.parquet")
+    assert tests["p"].dropna().min() >= 0.3  # of two groups a class nothing can be shown
 
 
 def test_every_figure_is_there_whole_and_has_a_caption(world):

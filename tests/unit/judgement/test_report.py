@@ -88,7 +88,7 @@ def test_the_verdict_comes_first_and_in_plain_words(world, page):
     verdict = page.text[: page.text.index("usable, in")]
     assert f"{auc['value']:.1%} of the time ({auc['low']:.1%} to {auc['high']:.1%})" in verdict
     assert "finds 5 of 5 fakes and calls 1 of 5 reals fake" in verdict
-    assert "does not beat a linear model" in verdict
+    assert "a shallow model on the radial spectrum" in verdict
     assert "5 groups of related videos: too few" in verdict
 
 
@@ -144,7 +144,7 @@ def test_the_page_is_small(html):
 
 
 def test_numbers_stand_with_their_intervals_at_both_levels_beside_the_baseline(page):
-    for words in ("videos (10)", "frames (30)", "linear baseline, videos"):
+    for words in ("videos (10)", "frames (30)", "spectral baseline, videos"):
         assert words in page.text
     assert "prevalence of fakes" in page.text
 

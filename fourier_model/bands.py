@@ -1,0 +1,90 @@
+"""Radial bands of feature maps' spectra, and what they say of a map, as TensorFlow graphs."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+MAXIMUM_RADIUS = math.sqrt(0.5)
+ENERGY_FLOOR = 1e-6  # of a band beside the whole energy: 60 dB below it, still far above float32's rounding
+SMALLEST = 1e-20  # what an empty map's energy is divided by, instead of zero
+
+
+def frequency_radius(height: Any, width: Any, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """Radius of each bin of `rfft2`, in cycles per pixel, 0 to sqrt(0.5).
+
+    Sizes are integers or integer tensors. Returns `dtype`, shape (height, width // 2 + 1).
+    """
+    height, width = tf.cast(height, tf.int32), tf.cast(width, tf.int32)
+    row = tf.range(height)
+    row = tf.where(2 * row > height, row - height, row)
+    v = tf.cast(row, dtype) / tf.cast(height, dtype)
+    u = tf.cast(tf.range(width // 2 + 1), dtype) / tf.cast(width, dtype)
+    return tf.sqrt(v[:, None] ** 2 + u[None, :] ** 2)
+
+
+def radial_bands(height: Any, width: Any, bands: int) -> tf.Tensor:
+    """Overlapping hats over the radius: band k peaks at k / (bands - 1) * sqrt(0.5) cycles per pixel.
+
+    Returns float32 in 0 to 1, shape (bands, height, width // 2 + 1); over the bands they sum to one in every bin.
+    A single band is one everywhere.
+    """
+    position = frequency_radius(height, width) * ((bands - 1) / MAXIMUM_RADIUS)
+    centre = tf.range(bands, dtype=tf.float32)[:, None, None]
+    hats = tf.nn.relu(1.0 - tf.abs(position[None] - centre))
+    return hats / tf.reduce_sum(hats, axis=0, keepdims=True)
+
+
+def hermitian_weights(width: Any) -> tf.Tensor:
+    """How often each column of `rfft2` stands in the whole transform: 1 for the first and, if `width` is even, the last; else 2.
+
+    Returns float32, shape (width // 2 + 1,).
+    """
+    width = tf.cast(width, tf.int32)
+    column = tf.range(width // 2 + 1)
+    single = tf.logical_or(column == 0, 2 * column == width)
+    return tf.where(single, 1.0, 2.0)
+
+
+def band_energies(transform: tf.Tensor, bands: tf.Tensor, width: Any, size: Any) -> tf.Tensor:
+    """Energy of a map in each radial band; over the bands they sum to the map's sum of squares (Parseval).
+
+    `transform` is the `rfft2` of real maps, complex64, shape (..., height, width // 2 + 1); `bands` from
+    `radial_bands`; `size` is height * width. Returns float32, shape (..., bands).
+    """
+    power = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
+    power *= hermitian_weights(width) / tf.cast(size, tf.float32)
+    return tf.einsum("bchw,khw->bck", power, bands)
+
+
+def spectral_shape(energies: tf.Tensor, bands: tf.Tensor, width: Any) -> tf.Tensor:
+    """Logarithm of the mean energy of a bin in each band, less its mean over the bands that hold one.
+
+    `energies` and `bands` come from `band_energies` and `radial_bands`. Returns float32, shape (..., bands), natural
+    logarithms; 0 for an empty band, and everywhere for a map of zeros.
+    """
+    bins = tf.reduce_sum(bands * hermitian_weights(width), axis=(1, 2))
+    held = tf.cast(bins > 0, tf.float32)
+    density = tf.math.divide_no_nan(energies, bins)
+    total = tf.reduce_sum(density, axis=-1, keepdims=True)
+    level = tf.math.log(density / (total + SMALLEST) + ENERGY_FLOOR)
+    mean = tf.reduce_sum(level * held, axis=-1, keepdims=True) / tf.reduce_sum(held)
+    return (level - mean) * held
+
+
+def phase_peakedness(transform: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
+    """Logarithm of the normalised fourth moment of the phase-only image: how much its phases line up somewhere.
+
+    `transform` is the `rfft2` of real maps, complex64, shape (..., height, width // 2 + 1). Every bin is divided by its
+    magnitude (bins 60 dB below the mean power fade), transformed back to p, and log(mean p^4 / (mean p^2)^2) returned:
+    float32, shape (...); log 3 for Gaussian noise, more for edges and seams, 0 for a map of zeros. Neither shifts nor
+    gains change it.
+    """
+    power = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
+    mean = tf.reduce_mean(power, axis=(-2, -1), keepdims=True)
+    scale = tf.math.rsqrt(power + ENERGY_FLOOR * mean + SMALLEST)
+    image = tf.signal.irfft2d(transform * tf.complex(scale, tf.zeros_like(scale)), fft_length=(height, width))
+    square = tf.square(image)
+    second = tf.reduce_mean(square, axis=(-2, -1))
+    fourth = tf.reduce_mean(tf.square(square), axis=(-2, -1))
+    return tf.math.log((fourth + SMALLEST) / (tf.square(second) + SMALLEST))
