@@ -273,8 +273,9 @@ def stem_group(name: str) -> str:
     """The group of a file by its name: the stem in lower case, without words of a class at its ends.
 
     `real/012.mp4`, `fake/012.mp4` and `fake/012_fake.mp4` are one group, `012`. A stem of class words alone is kept.
+    Both normal forms of Unicode are one name.
     """
-    file = file_of(name).lower()
+    file = folded(file_of(name))
     stem = file.removesuffix(suffix_of(file))
     words = [word for word in re.split(r"[\s_.-]+", stem) if word]
     while words and label_of_word(words[0]) is not None:
@@ -314,7 +315,7 @@ class FileFinder:
         self._names = frozenset(names)
         self._folded: dict[str, str | None] = {}
         for name in names:
-            for key in {_folded(name), _without_suffix(name)}:
+            for key in {folded(name), _without_suffix(name)}:
                 self._folded[key] = None if key in self._folded else name
 
     def locate(self, written: str, table: str) -> Located:
@@ -326,17 +327,18 @@ class FileFinder:
         return Located(found or path, None if found else f"{table} names it, the disk does not have it")
 
     def _find_folded(self, path: str) -> str | None:
-        folded = _folded(path)
-        return self._folded[folded] if folded in self._folded else self._folded.get(_without_suffix(path))
+        key = folded(path)
+        return self._folded[key] if key in self._folded else self._folded.get(_without_suffix(path))
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """The name in lower case and in one normal form of Unicode, for comparison."""
     return unicodedata.normalize("NFC", name).lower()
 
 
 def _without_suffix(name: str) -> str:
     """The key of a video by its stem; for any other file the name itself, so that a video never stands for it."""
-    return _folded(f"{name[: -len(suffix_of(name))]}.*" if is_video(name) else name)
+    return folded(f"{name[: -len(suffix_of(name))]}.*" if is_video(name) else name)
 
 
 def require_some(videos: Collection[SourceVideo], named_by: Path, root: Path, what: str = "videos") -> None:

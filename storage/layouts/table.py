@@ -16,6 +16,7 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    folded,
     folders_of,
     is_image,
     is_video,
@@ -44,7 +45,9 @@ PATH_COLUMNS = (
 REAL_COLUMNS = ("is_real", "real", "genuine")
 """Columns of labels where 1 is real, by their names."""
 LABEL_COLUMNS = ("label", "class", "target", "is_fake", "fake", "ground_truth", *REAL_COLUMNS)
-GROUP_COLUMNS = ("group", "group_id", "source", "source_id", "original")
+ORIGINAL_COLUMNS = ("source", "source_id", "original")
+"""Columns that name what a video was made of."""
+GROUP_COLUMNS = ("group", "group_id", *ORIGINAL_COLUMNS)
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -200,7 +203,7 @@ def _video(row: Row, column: Mapping[str, str], files: _Files, labels: _Labels) 
         path=path,
         files=located.files,
         kind="images" if is_image(path) else "video",
-        group=_group(row.get(column.get("group", ""), "").strip(), path),
+        group=_group(row.get(column.get("group", ""), "").strip(), column.get("group", ""), path),
         label=label,
         label_source=None if label is None else f"table {labels.table}, column {labels.column}",
         method=row.get(column.get("method", ""), "").strip() or None,
@@ -212,11 +215,12 @@ def _video(row: Row, column: Mapping[str, str], files: _Files, labels: _Labels) 
     )
 
 
-def _group(written: str, path: str) -> str:
-    """The group of a row: one that is a file, like an original, is that of the file itself."""
+def _group(written: str, column: str, path: str) -> str:
+    """The group of a row: one that is a file, like an original with or without its extension, is that of the file itself."""
+    written = written.replace("\\", "/")
     if not written or is_video(written) or is_image(written):
-        return stem_group(written.replace("\\", "/") or path)
-    return written.replace("\\", "/").lower()
+        return stem_group(written or path)
+    return stem_group(f"{written}.x") if _plain(column) in ORIGINAL_COLUMNS else folded(written)
 
 
 def _fits(columns: list[str]) -> bool:

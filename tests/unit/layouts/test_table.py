@@ -178,3 +178,23 @@ def test_the_table_of_fakeavceleb_is_no_table_of_labels(tmp_path, tree):
     tree(tmp_path, "real/1.mp4", "fake/1.mp4")
     (tmp_path / "meta_data.csv").write_text("source,target1,target2,method,category,type,race,gender,path,\n")
     assert read_layout(tmp_path).layout == "class folders"
+
+
+@pytest.mark.parametrize(
+    ("real", "original"), [("My Video.mp4", "My Video"), ("a-1_real.mp4", "real/a-1_real")]
+)
+def test_an_original_that_is_named_without_its_extension_stands_with_its_fakes(
+    tmp_path, tree, real, original
+):
+    tree(tmp_path, f"real/{real}", "fake/x.mp4")
+    (tmp_path / "t.csv").write_text(f"path,label,original\nreal/{real},real,\nfake/x.mp4,fake,{original}\n")
+    assert len({video.group for video in read_layout(tmp_path).videos}) == 1
+
+
+def test_an_original_that_is_named_in_the_other_normal_form_stands_with_its_fakes(tmp_path, tree):
+    disk, written = (unicodedata.normalize(form, "Zoë.mp4") for form in ("NFD", "NFC"))
+    tree(tmp_path, f"real/{disk}", "fake/x.mp4")
+    (tmp_path / "t.csv").write_text(
+        f"path,label,original\nreal/{written},real,\nfake/x.mp4,fake,{written}\n", "utf-8"
+    )
+    assert len({video.group for video in read_layout(tmp_path).videos}) == 1
