@@ -146,7 +146,7 @@ def _with_table(listing: Listing, table: Listing) -> Listing:
         listing,
         why=f"{listing.why}; labels of {table.why}",
         videos=(*videos, *added),
-        notes=(*listing.notes, *table.notes, *notes),
+        notes=tuple(dict.fromkeys((*listing.notes, *table.notes, *notes))),
     )
 
 

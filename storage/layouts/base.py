@@ -384,14 +384,16 @@ def relabelled(
         if None not in (video.label, label) and label != video.label:
             contradicted.append(video.path)
         changed.append(video if label == video.label else with_label(video, label, source))
-    notes = (
-        (
-            f"metadata contradicts the folders of {len(contradicted)} videos, first {contradicted[0]}: the metadata counts",
-        )
-        if contradicted
-        else ()
+    return tuple(changed), note_contradicted(contradicted)
+
+
+def note_contradicted(paths: Sequence[str]) -> tuple[str, ...]:
+    """How many videos lie in folders of another class than metadata says, in words; nothing where none does."""
+    if not paths:
+        return ()
+    return (
+        f"metadata contradicts the folders of {len(paths)} videos, first {paths[0]}: the metadata counts",
     )
-    return tuple(changed), notes
 
 
 def read_json(path: Path, way_out: str) -> Any:

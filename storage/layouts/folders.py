@@ -68,7 +68,7 @@ RULES = {
 }
 
 
-def label_fromfolders_of(name: str) -> tuple[int | None, str]:
+def label_from_folders(name: str) -> tuple[int | None, str]:
     """The label that a path's folders give, and what was seen; None where no word or words of both classes are in it."""
     found = [(folder, label_of_word(folder)) for folder in folders_of(name)]
     labels = {label for _, label in found if label is not None}
@@ -84,7 +84,7 @@ def label_fromfolders_of(name: str) -> tuple[int | None, str]:
 
 
 def _video(path: str, files: tuple[str, ...], kind: str, group: str) -> SourceVideo:
-    label, seen = label_fromfolders_of(files[0])
+    label, seen = label_from_folders(files[0])
     return SourceVideo(
         path=path,
         files=files,

@@ -21,6 +21,7 @@ from storage.layouts.base import (
     is_image,
     is_video,
     label_of_word,
+    note_contradicted,
     note_missing,
     require_some,
     stem_group,
@@ -28,6 +29,7 @@ from storage.layouts.base import (
 from storage.layouts.dfdc import METADATA as DFDC_METADATA
 from storage.layouts.dfdc_preview import METADATA as PREVIEW_METADATA
 from storage.layouts.dfdc_preview import REQUIRED as PREVIEW_COLUMNS
+from storage.layouts.folders import label_from_folders
 from storage.layouts.rows import KEY_COLUMN, Row, columns_of, root_tables, rows_of
 
 PATH_COLUMNS = (
@@ -113,12 +115,21 @@ class Table:
             videos[video.path] = video
         require_some(videos.values(), path, tree.root, "files")
         named = tuple(videos.values())
-        notes = [*note_missing(named, name), *files.notes()]
+        notes = [*note_missing(named, name), *files.notes(), *note_contradicted(_contradicted(named))]
         if repeated:
             notes.append(
                 f"{repeated} rows of {name} name a video that another row has named: the last one counts"
             )
         return Listing(self.name, f"table {name}", named, tuple(notes))
+
+
+def _contradicted(videos: Iterable[SourceVideo]) -> list[str]:
+    """The videos that lie in folders of the other class, as all do where 1 was meant to be real."""
+    return [
+        video.path
+        for video in videos
+        if video.label is not None and label_from_folders(video.path)[0] == 1 - video.label
+    ]
 
 
 class _Files:

@@ -198,3 +198,13 @@ def test_an_original_that_is_named_in_the_other_normal_form_stands_with_its_fake
         f"path,label,original\nreal/{written},real,\nfake/x.mp4,fake,{written}\n", "utf-8"
     )
     assert len({video.group for video in read_layout(tmp_path).videos}) == 1
+
+
+def test_a_table_that_says_one_for_real_beside_folders_that_are_named_is_noted(tmp_path, tree):
+    tree(tmp_path, "real/1.mp4", "fake/2.mp4", "fake/3.mp4")
+    (tmp_path / "t.csv").write_text("path,label\nreal/1.mp4,1\nfake/2.mp4,0\nfake/3.mp4,1\n")
+    listing = read_layout(tmp_path)
+    assert labels(listing) == {"real/1.mp4": 1, "fake/2.mp4": 0, "fake/3.mp4": 1}
+    assert listing.notes == (
+        "metadata contradicts the folders of 2 videos, first real/1.mp4: the metadata counts",
+    )
