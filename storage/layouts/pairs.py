@@ -1,5 +1,7 @@
 """A table whose rows are pairs: a real video and the fake that was made of it."""
 
+from pathlib import Path
+
 from storage.layouts.base import (
     FileFinder,
     LayoutName,
@@ -13,6 +15,8 @@ from storage.layouts.base import (
 from storage.layouts.rows import Row, root_tables, rows_of
 
 REAL_COLUMN, FAKE_COLUMN, PHOTO_COLUMN, NAME_COLUMN = "video", "deepfake", "image", "id"
+
+FLAGS = frozenset({"0", "1", "0.0", "1.0", "true", "false"})
 
 
 class PairTable:
@@ -29,7 +33,7 @@ class PairTable:
             (
                 name
                 for name, columns in root_tables(tree).items()
-                if tree.table in (None, name) and _fits(columns)
+                if tree.table in (None, name) and _fits(columns) and _names_fakes(tree.root / name)
             ),
             None,
         )
@@ -58,6 +62,17 @@ class PairTable:
 
 def _fits(columns: list[str]) -> bool:
     return {REAL_COLUMN, FAKE_COLUMN} <= {column.strip().lower() for column in columns}
+
+
+def _names_fakes(path: Path) -> bool:
+    """Whether the column of fakes holds names; truth values in it are the labels of a table of videos."""
+    values = {
+        text.strip().lower()
+        for row in rows_of(path)
+        for column, text in row.items()
+        if column.strip().lower() == FAKE_COLUMN
+    }
+    return not values & FLAGS
 
 
 def _video(cells: Row, column: str, label: int, group: str, files: FileFinder, table: str) -> SourceVideo:

@@ -52,3 +52,10 @@ def test_pairs_that_are_all_missing_or_lead_outside_are_refused(tmp_path, pairs)
     root = pairs(tmp_path, "1,../1.mp4,,/video/1.mp4\n", "video/1.mp4")
     with pytest.raises(DataSetError, match=r"names 2 videos and none of them is there, first /video/1\.mp4"):
         read_layout(root)
+
+
+def test_truth_values_in_a_column_named_deepfake_are_labels_and_no_names_of_fakes(tmp_path, tree):
+    (tree(tmp_path, "1.mp4", "2.mp4") / "t.csv").write_text("video,deepfake\n1.mp4,0\n2.mp4,1\n")
+    listing = read_layout(tmp_path)
+    assert listing.layout == "table"
+    assert [(video.path, video.label) for video in listing.videos] == [("1.mp4", 0), ("2.mp4", 1)]
