@@ -10,6 +10,7 @@ from storage.layouts.base import (
     LabelName,
     Layout,
     Listing,
+    NothingThereError,
     ReadingRules,
     Recognised,
     SourceVideo,
@@ -100,7 +101,7 @@ def _listing(tree: Tree, rules: ReadingRules) -> Listing:
         raise DataSetError(message)
     if named:
         listing = named[0][1].read(rules)
-        return _with_table(listing, table.read(rules)) if table else listing
+        return _with_table(listing, table, rules) if table else listing
     found = table or ClassFolders().recognise(tree)
     if not found:
         raise nothing_found(tree)
@@ -132,8 +133,15 @@ def _matches(tree: Tree, layouts: Sequence[Layout]) -> list[tuple[Layout, Recogn
     return [(layout, found) for layout in layouts if (found := _recognise(layout, tree)) is not None]
 
 
-def _with_table(listing: Listing, table: Listing) -> Listing:
-    """The listing of a named data set with the labels of a table that lies in its root; what it alone names is added."""
+def _with_table(listing: Listing, found: Recognised, rules: ReadingRules) -> Listing:
+    """The listing of a named data set with the labels of a table that lies in its root; what it alone names is added.
+
+    A table that names nothing that is there, like `sample_submission.csv` beside DFDC, is noted and left out.
+    """
+    try:
+        table = found.read(rules)
+    except NothingThereError as error:
+        return replace(listing, notes=(*listing.notes, f"left out: {error}"))
     labels = {
         video.path: (video.label, str(video.label_source))
         for video in table.videos

@@ -47,6 +47,10 @@ class DataSetError(ValueError):
     """A data set cannot be read; the message names it and says what would help."""
 
 
+class NothingThereError(DataSetError):
+    """Metadata names videos, and not one of them is on disk."""
+
+
 class DataSetSettings(BaseModel):
     """One data set."""
 
@@ -342,14 +346,14 @@ def _without_suffix(name: str) -> str:
 
 
 def require_some(videos: Collection[SourceVideo], named_by: Path, root: Path, what: str = "videos") -> None:
-    """Raise DataSetError where metadata names videos and not one of them is on disk."""
+    """Raise NothingThereError where metadata names videos and not one of them is on disk."""
     if videos and all(video.missing for video in videos):
         first = next(iter(videos)).path
         message = (
             f"{named_by} names {len(videos)} {what} and none of them is there, first {first}: "
             f"paths are relative to {root}"
         )
-        raise DataSetError(message)
+        raise NothingThereError(message)
 
 
 def note_missing(videos: Collection[SourceVideo], named_by: str) -> tuple[str, ...]:

@@ -47,3 +47,12 @@ def test_a_label_that_dfdc_does_not_know_stays_undecided_with_what_was_seen(tmp_
     assert [(video.label, video.reason) for video in listing.videos] == [
         (None, "metadata.json says 'MAYBE', which is neither real nor fake"), (0, None),
     ]  # fmt: skip
+
+
+def test_the_sample_submission_beside_dfdc_on_kaggle_is_left_out_with_a_note(tmp_path, dfdc, tree):
+    entries = {"abc.mp4": FAKE, "real1.mp4": REAL}
+    root = dfdc(tree(tmp_path, "test_videos/x.mp4"), "train_sample_videos", entries, *entries)
+    (root / "sample_submission.csv").write_text("filename,label\nx.mp4,0.5\n")
+    listing = read_layout(root)
+    assert (listing.layout, [video.label for video in listing.videos]) == ("DFDC", [1, 0])
+    assert "sample_submission.csv names 1 files and none of them is there" in listing.notes[0]
