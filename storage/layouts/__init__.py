@@ -18,6 +18,7 @@ from storage.layouts.base import (
     folders_of,
     is_image,
     is_video,
+    note_links,
     read_tree,
     refused_videos,
     relabelled,
@@ -73,7 +74,9 @@ def read_layout(path: Path, rules: ReadingRules | None = None) -> Listing:
             "write a table with the columns path and label, or set the label of the whole data set in the configuration"
         )
         raise DataSetError(message)
-    return replace(listing, videos=videos, notes=(*listing.notes, *_note_extra(videos, tree)))
+    return replace(
+        listing, videos=videos, notes=(*listing.notes, *note_links(tree.refused), *_note_extra(videos, tree))
+    )
 
 
 def _note_extra(videos: Sequence[SourceVideo], tree: Tree) -> list[str]:

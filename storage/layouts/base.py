@@ -198,7 +198,8 @@ def read_tree(path: Path) -> Tree:
     for name, leaves in _walk(str(root), "", inside):
         (refused if leaves else files).append(name)
     if not files:
-        message = f"{path} is empty: put videos into its folders real/ and fake/"
+        what = "; ".join(note_links(refused)) or "put videos into its folders real/ and fake/"
+        message = f"{path} is empty: {what}"
         raise DataSetError(message)
     suffixes: dict[str, int] = {}
     for name in files:
@@ -227,8 +228,11 @@ def _walk(folder: str, prefix: str, inside: str) -> Iterator[tuple[str, bool]]:
                 continue  # its files are listed where they are
         if entry.is_dir():
             yield from _walk(entry.path, f"{name}/", inside)
-        elif entry.is_file():
-            yield name, False
+        elif entry.is_file() or (entry.is_symlink() and (is_video(name) or is_image(name))):
+            yield (
+                name,
+                False,
+            )  # also a link to nothing, like one of git-annex: it cannot be read, and gets a row that says so
 
 
 def suffix_of(name: str) -> str:
@@ -413,6 +417,19 @@ def describe_suffixes(tree: Tree) -> str:
     """What kinds of files there are, most frequent first."""
     counted = sorted(tree.suffixes.items(), key=lambda item: (-item[1], item[0]))[:5]
     return ", ".join(f"{count} {suffix or 'without extension'}" for suffix, count in counted)
+
+
+def note_links(refused: Sequence[str]) -> tuple[str, ...]:
+    """How many links to folders and tables leave the root, in words; a link to a video or an image has a row instead."""
+    links = [name for name in refused if not (is_video(name) or is_image(name))]
+    return (
+        (
+            f"{len(links)} links leave the data set's folder and are not followed, first {links[0]}: "
+            "move what they name into it, or give it as a data set of its own",
+        )
+        if links
+        else ()
+    )
 
 
 def refused_videos(names: Sequence[str]) -> list[SourceVideo]:

@@ -20,6 +20,7 @@ from storage.layouts.base import (
     is_image,
     is_video,
     label_of_word,
+    note_links,
     stem_group,
     stem_of,
 )
@@ -149,5 +150,6 @@ def _group(folder: str, names: Sequence[str], rule: Grouping) -> list[SourceVide
 
 def nothing_found(tree: Tree) -> DataSetError:
     """The error for a tree without media."""
-    message = f"{tree.root} holds no video and no image: found {describe_suffixes(tree)}"
+    found = [f"found {describe_suffixes(tree)}", *note_links(tree.refused)]
+    message = f"{tree.root} holds no video and no image: {'; '.join(found)}"
     return DataSetError(message)

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from storage.layouts import read_layout
-from storage.layouts.base import DataSetError, ReadingRules
+from storage.layouts.base import DataSetError, DataSetSettings, ReadingRules
+from tasks.catalogue import list_data_set
 
 
 def labels(listing):
@@ -45,6 +46,31 @@ def test_a_link_that_a_table_names_has_one_row_that_says_why(tmp_path, tree):
     assert [(video.path, video.label, video.missing, video.reason) for video in link] == [
         ("b.mp4", 1, True, "a link that leaves the data set's folder")
     ]
+
+
+def test_a_linked_folder_that_leaves_the_root_is_not_lost_in_silence(tmp_path, tree):
+    root = tree(tmp_path, "elsewhere/1.mp4", "data/fake/2.mp4") / "data"
+    (root / "real").symlink_to(tmp_path / "elsewhere")
+    [note] = read_layout(root).notes
+    assert note.startswith("1 links leave the data set's folder and are not followed, first real")
+    (root / "fake" / "2.mp4").unlink()
+    with pytest.raises(DataSetError, match=r"is empty: 1 links leave .* first real"):
+        read_layout(root)
+    tree(root, "notes.txt")
+    with pytest.raises(
+        DataSetError, match=r"no video and no image: found 1 \.txt; 1 links leave .* first real"
+    ):
+        read_layout(root)
+
+
+def test_a_link_to_a_video_that_was_not_fetched_keeps_its_row(tmp_path, tree):
+    root = tree(tmp_path, "real/1.mp4")
+    (root / "real" / "2.mp4").symlink_to("../.git/annex/objects/2.mp4")
+    catalogue = list_data_set(DataSetSettings(uri=str(root)), root)
+    assert [(row["path"], row["status"]) for row in catalogue.videos] == [
+        ("real/1.mp4", "unreadable"), ("real/2.mp4", "unreadable"),
+    ]  # fmt: skip
+    assert catalogue.videos[1]["reason"] == "real/2.mp4 cannot be read: No such file or directory"
 
 
 def test_a_label_of_the_configuration_overrules_everything(tmp_path, tree):
