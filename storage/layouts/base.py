@@ -321,22 +321,25 @@ class FileFinder:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = frozenset(names)
-        self._folded: dict[str, str | None] = {}
+        self._folded: dict[str, tuple[str, ...]] = {}
         for name in names:
             for key in {folded(name), _without_suffix(name)}:
-                self._folded[key] = None if key in self._folded else name
+                self._folded[key] = (*self._folded.get(key, ()), name)
 
     def locate(self, written: str, table: str) -> Located:
         """The file that `table` means: the very name, or the only one that differs in letter case, normal form or extension alone."""
         path = os.path.normpath(written.replace("\\", "/"))
         if PurePosixPath(path).is_absolute() or path.split("/")[0] == ".." or re.match(r"^[A-Za-z]:", path):
             return Located(path, f"{table} names {written}, which leaves the folder of the data set")
-        found = path if path in self._names else self._find_folded(path)
-        return Located(found or path, None if found else f"{table} names it, the disk does not have it")
+        found = (path,) if path in self._names else self._find_folded(path)
+        if len(found) == 1:
+            return Located(found[0], None)
+        why = f"the disk has {' and '.join(found)} instead" if found else "the disk does not have it"
+        return Located(path, f"{table} names it, {why}")
 
-    def _find_folded(self, path: str) -> str | None:
+    def _find_folded(self, path: str) -> tuple[str, ...]:
         key = folded(path)
-        return self._folded[key] if key in self._folded else self._folded.get(_without_suffix(path))
+        return self._folded[key] if key in self._folded else self._folded.get(_without_suffix(path), ())
 
 
 def folded(name: str) -> str:

@@ -140,6 +140,16 @@ def test_two_names_that_differ_in_normal_form_alone_are_told_apart(tmp_path, tre
     assert rows == {names[0]: (1, False), names[1]: (0, False), "Ë.mp4": (0, True)}
 
 
+@pytest.mark.parametrize(("written", "others"), [("a.MP4", "A.mp4"), ("a.avi", "a.mov")])
+def test_a_name_that_two_files_fit_is_missing_and_the_reason_names_both(tmp_path, tree, written, others):
+    tree(tmp_path, "a.mp4", others, "b.mp4")
+    (tmp_path / "t.csv").write_text(f"path,label\n{written},real\nb.mp4,fake\n")
+    row = read_layout(tmp_path).videos[0]
+    assert (row.missing, row.files) == (True, ())
+    first, second = sorted(("a.mp4", others))
+    assert row.reason == f"t.csv names it, the disk has {first} and {second} instead"
+
+
 def test_a_table_that_begins_its_paths_with_the_name_of_the_root_finds_the_files(tmp_path, tree):
     root = tree(tmp_path / "data", "original/000.mp4", "made/000.mp4")
     rows = "ff-c23\\original\\000.mp4,real\nff-c23/made/000.mp4,fake\nff-c23/made/gone.mp4,fake\n"
