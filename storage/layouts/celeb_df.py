@@ -16,6 +16,7 @@ from storage.layouts.base import (
     stem_group,
     stem_of,
 )
+from storage.layouts.rows import lines_of
 
 YOUTUBE = "youtube-real"
 LABELS = {"celeb-real": 0, YOUTUBE: 0, "celeb-synthesis": 1}
@@ -73,19 +74,19 @@ def _testing(tree: Tree) -> set[str] | None:
     if not found:
         return None
     listed = set()
-    for number, line in enumerate((tree.root / found[0]).read_text("utf-8-sig").splitlines(), start=1):
-        if not line.strip():
+    for number, line in enumerate(lines_of(tree.root / found[0]), start=1):
+        if not line:
             continue
-        label, _, path = line.strip().partition(" ")
-        expected = LABELS.get(_folder(path.strip()))
+        label, path = (*line.split(maxsplit=1), "")[:2]
+        expected = LABELS.get(_folder(path))
         # In this list 1 is real, against the custom of this field.
         if expected is None or label != str(1 - expected):
             message = (
                 f"{tree.root / found[0]}, line {number}: expected 1 (real) or 0 (fake) and a video of Celeb-real, YouTube-real or "
-                f"Celeb-synthesis that agrees, got {line.strip()[:80]!r}"
+                f"Celeb-synthesis that agrees, got {line[:80]!r}"
             )
             raise DataSetError(message)
-        listed.add(_key(path.strip()))
+        listed.add(_key(path))
     return listed
 
 

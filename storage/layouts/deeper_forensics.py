@@ -18,6 +18,7 @@ from storage.layouts.base import (
     stem_of,
 )
 from storage.layouts.face_forensics import FaceForensics
+from storage.layouts.rows import lines_of
 
 MANIPULATED, SOURCES = "manipulated_videos", "source_videos"
 FAKE_NAME = re.compile(r"^(?P<target>\d{3})_(?P<source>[MW]\d{3})$", re.IGNORECASE)
@@ -100,8 +101,8 @@ def _official(tree: Tree) -> dict[str, str]:
         split = SPLIT_FILES.get(_file(path))
         if split is None or folders_of(path)[-2:] != SPLIT_FOLDERS:
             continue
-        for line in (tree.root / path).read_text("utf-8-sig").splitlines():
-            video = _file(line.strip())
+        for line in lines_of(tree.root / path):
+            video = _file(line)
             if not video:
                 continue
             if splits.setdefault(video, split) != split:

@@ -75,6 +75,11 @@ def rows_of(path: Path) -> list[Row]:
     return rows
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file without blanks around them, in any encoding that tables have, with POSIX separators."""
+    return [line.strip().replace("\\", "/") for line in decode(path.read_bytes()).splitlines()]
+
+
 def decode(content: bytes, *, whole: bool = True) -> str:
     """Text in UTF-8 or UTF-16 by its byte-order mark, else in UTF-8, else as Windows writes it; `whole` unless cut off."""
     for encoding in ("utf-16",) if content.startswith(UTF_16) else ("utf-8-sig", "cp1252"):

@@ -32,3 +32,12 @@ def test_in_the_testing_list_of_celeb_df_one_is_real(tmp_path, tree):
     (root / "List_of_testing_videos.txt").write_text("0 YouTube-real/00170.mp4\n")
     with pytest.raises(DataSetError, match=r"line 1: expected 1 \(real\)"):
         read_layout(root)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_the_testing_list_of_celeb_df_is_read_as_windows_writes_it(tmp_path, tree, encoding):
+    root = tree(tmp_path, *CELEB_DF)
+    lines = "1\tYouTube-real\\00170.mp4\r\n1  Celeb-real\\é.mp4\r\n"
+    (root / "List_of_testing_videos.txt").write_bytes(lines.encode(encoding))
+    tested = [video.path for video in read_layout(root).videos if video.official_split == "test"]
+    assert tested == ["YouTube-real/00170.mp4"]

@@ -74,3 +74,9 @@ def test_a_folder_of_manipulated_videos_with_other_names_is_not_deeper_forensics
     assert (
         read_layout(tree(tmp_path, "manipulated_videos/fake/1.mp4", "x/real/1.mp4")).layout == "class folders"
     )
+
+
+def test_a_list_of_splits_as_windows_writes_it_gives_the_same_splits(tmp_path, tree):
+    root = tree(tmp_path, *DEEPER, "lists/splits/train.txt")
+    (root / "lists" / "splits" / "train.txt").write_bytes("000_M101.mp4\r\n".encode("utf-16"))
+    assert [video.official_split for video in read_layout(root).videos] == ["train", "train", None]
