@@ -191,6 +191,9 @@ def read_tree(path: Path) -> Tree:
             "or kaggle:owner/slug[/versions/N]"
         )
         raise DataSetError(message)
+    if path.is_file() and (is_video(path.name) or is_image(path.name)):
+        message = f"{path} is a single video or image: name its folder, or a table of paths and labels"
+        raise DataSetError(message)
     root, table = (path, None) if path.is_dir() else (path.parent, path.name)
     files: list[str] = []
     refused: list[str] = []

@@ -33,7 +33,7 @@ class PairTable:
             (
                 name
                 for name, columns in root_tables(tree).items()
-                if tree.table in (None, name) and _fits(columns) and _names_fakes(tree.root / name)
+                if _fits(columns) and _names_fakes(tree.root / name)
             ),
             None,
         )

@@ -1,6 +1,7 @@
 """The rows of a table on disk: CSV, TSV, Parquet, JSON, and JSON with an object a line."""
 
 import codecs
+import contextlib
 import csv
 import io
 import json
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.layouts.base import DataSetError, Tree, suffix_of
@@ -23,7 +25,9 @@ Row = dict[str, str]
 
 
 def root_tables(tree: Tree) -> dict[str, list[str]]:
-    """The tables that lie in the root itself, with their columns; a JSON file that holds something else is none."""
+    """The table that was named, else those that lie in the root, with their columns; a JSON file that holds something else is none."""
+    if tree.table is not None:
+        return {tree.table: columns_of(tree.root / tree.table)}
     tables = {}
     for name in tree.files:
         if "/" in name or suffix_of(name) not in TABLE_SUFFIXES:
@@ -37,27 +41,34 @@ def root_tables(tree: Tree) -> dict[str, list[str]]:
 
 
 def columns_of(path: Path) -> list[str]:
-    """The names of a table's columns. Raises DataSetError for JSON that is no table."""
+    """The names of a table's columns. Raises DataSetError for JSON that is no table, and for what cannot be read."""
     suffix = suffix_of(path.name)
-    if suffix == ".parquet":
-        return list(pq.read_schema(path).names)
     if suffix in JSON_SUFFIXES:
         return list(dict.fromkeys(column for row in _objects(path) for column in row))
-    with path.open("rb") as file:
-        reader = _reader(path, decode(file.read(BYTES_SNIFFED), whole=False))
-        return list(reader.fieldnames or [])
+    with _readable(path):
+        if suffix == ".parquet":
+            return list(pq.read_schema(path).names)
+        with path.open("rb") as file:
+            text = decode(file.read(BYTES_SNIFFED), whole=False)
+        return list(_reader(path, text).fieldnames or [])
 
 
 def rows_of(path: Path) -> list[Row]:
     """The rows of a table, all values as text, without those that hold nothing.
 
-    Raises DataSetError for JSON that is no table, and for a row with more values than there are columns.
+    Raises DataSetError for JSON that is no table, for what cannot be read, like a quote that nothing closes, and for a
+    row with more values than there are columns.
     """
     suffix = suffix_of(path.name)
-    if suffix == ".parquet":
-        return [_texts(row) for row in pq.read_table(path).to_pylist()]
     if suffix in JSON_SUFFIXES:
         return [_texts(row) for row in _objects(path)]
+    with _readable(path):
+        if suffix == ".parquet":
+            return [_texts(row) for row in pq.read_table(path).to_pylist()]
+        return _rows_of_text(path)
+
+
+def _rows_of_text(path: Path) -> list[Row]:
     reader = _reader(path, decode(path.read_bytes()))
     rows = []
     for row in reader:
@@ -93,7 +104,17 @@ def decode(content: bytes, *, whole: bool = True) -> str:
 def _reader(path: Path, text: str) -> "csv.DictReader[str]":
     header = text.partition("\n")[0]
     delimiter = max("\t;,", key=header.count) if suffix_of(path.name) != ".tsv" else "\t"
-    return csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what the readers of tables say of a file that is none into a DataSetError."""
+    try:
+        yield
+    except (csv.Error, pa.ArrowException, OSError) as error:
+        message = f"{path} cannot be read as a table ({error}): write or fetch it anew, or remove it"
+        raise DataSetError(message) from error
 
 
 def _texts(row: Mapping[str, Any]) -> Row:

@@ -218,3 +218,30 @@ def test_a_table_that_says_one_for_real_beside_folders_that_are_named_is_noted(t
     assert listing.notes == (
         "metadata contradicts the folders of 2 videos, first real/1.mp4: the metadata counts",
     )
+
+
+def test_a_quote_that_nothing_closes_is_an_error_instead_of_one_row_that_swallows_the_others(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    for rows in (1, 20_000):
+        (tmp_path / "t.csv").write_text('path,label\n1.mp4,fake\n"2.mp4,real\n' + "3.mp4,fake\n" * rows)
+        with pytest.raises(
+            DataSetError, match=r"t\.csv cannot be read as a table .*: write or fetch it anew"
+        ):
+            read_layout(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1"])
+def test_a_parquet_file_that_is_none_is_named_and_another_table_can_be_named_beside_it(
+    tmp_path, tree, content
+):
+    tree(tmp_path, "1.mp4")
+    (tmp_path / "lost.parquet").write_bytes(content)
+    (tmp_path / "t.csv").write_text("path,label\n1.mp4,fake\n")
+    with pytest.raises(DataSetError, match=r"lost\.parquet cannot be read as a table"):
+        read_layout(tmp_path)
+    assert labels(read_layout(tmp_path / "t.csv")) == {"1.mp4": 1}
+
+
+def test_a_video_that_is_given_for_a_data_set_is_not_read_as_a_table(tmp_path, tree):
+    with pytest.raises(DataSetError, match=r"a\.mp4 is a single video or image: name its folder"):
+        read_layout(tree(tmp_path, "a.mp4") / "a.mp4")
