@@ -304,7 +304,7 @@ def _kaggle_label(name: str) -> int | None:
 
 
 def _kaggle_video(tree: Tree, name: str, label: int) -> SourceVideo:
-    folder = folders_of(name)[-1]
+    folder = [tree.root.name, *folders_of(name)][-1]
     seen = COMPRESSION.search(f"{tree.root.name}/{name}".replace("_", " "))
     compression = seen[1].lower() if seen else None
     if folder.lower() == DFD_METHOD.lower():

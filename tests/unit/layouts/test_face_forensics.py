@@ -154,6 +154,16 @@ def test_the_tables_of_face_forensics_of_kaggle_go_before_its_folders_and_keep_w
         read_layout(tmp_path)
 
 
+def test_a_table_of_face_forensics_of_kaggle_that_names_a_video_without_its_folder_keeps_its_row(
+    tmp_path, tree
+):
+    tree(tmp_path, "original/000.mp4", "Deepfakes/000_003.mp4", "csv/x.csv")
+    (tmp_path / "csv" / "x.csv").write_text("File Path,Label\n000.mp4,REAL\n")
+    assert [(video.path, video.missing) for video in read_layout(tmp_path).videos] == [
+        ("Deepfakes/000_003.mp4", False), ("original/000.mp4", False), ("000.mp4", True),
+    ]  # fmt: skip
+
+
 def test_dfd_groups_by_the_target_actor_and_does_not_chain_all_actors_into_one(tmp_path, tree):
     names = (
         "actors/01__walk.mp4",
