@@ -204,6 +204,10 @@ def read_tree(path: Path) -> Tree:
         what = "; ".join(note_links(refused)) or "put videos into its folders real/ and fake/"
         message = f"{path} is empty: {what}"
         raise DataSetError(message)
+    odd = [name for name in (*files, *refused) if not _is_text(name) and (is_video(name) or is_image(name))]
+    if odd:
+        message = f"{len(odd)} names below {path} are not UTF-8, first {os.fsencode(odd[0])!r}: rename them"
+        raise DataSetError(message)
     suffixes: dict[str, int] = {}
     for name in files:
         suffix = suffix_of(name)
@@ -236,6 +240,15 @@ def _walk(folder: str, prefix: str, inside: str) -> Iterator[tuple[str, bool]]:
                 name,
                 False,
             )  # also a link to nothing, like one of git-annex: it cannot be read, and gets a row that says so
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8, as that of a file from an archive of another encoding cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def suffix_of(name: str) -> str:

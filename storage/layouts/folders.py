@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from storage.layouts.base import (
     FAKE_WORDS,
@@ -51,10 +51,11 @@ class ClassFolders:
         videos = [_video(name, (name,), "video", stem_group(name)) for name in tree.files if is_video(name)]
         images = [name for name in tree.files if is_image(name)]
         taken = []
-        for folder, names in _by_folder(images).items():
+        folders = _by_folder(images)
+        for folder, names in folders.items():
             rule = _rule(folder, names) if rules.grouping == "auto" else rules.grouping
             taken.append(rule)
-            videos += _group(folder, names, rule)
+            videos += _group(folder, names, rule, folders)
         if taken:
             counts = ", ".join(f"{RULES[rule]} ({taken.count(rule)} folders)" for rule in sorted(set(taken)))
             chosen = "by their names" if rules.grouping == "auto" else f"by dataset.grouping={rules.grouping}"
@@ -128,7 +129,8 @@ def _rule(folder: str, names: Sequence[str]) -> Grouping:
     return "prefix" if repeated and not only_class_words else "image"
 
 
-def _group(folder: str, names: Sequence[str], rule: Grouping) -> list[SourceVideo]:
+def _group(folder: str, names: Sequence[str], rule: Grouping, others: Collection[str]) -> list[SourceVideo]:
+    """The videos of a folder by the rule; a prefix that is the name of one of the `others` keeps its `_`."""
     if rule == "directory":
         return [_video(folder or ".", tuple(names), "images", stem_group(f"{folder.rpartition('/')[2]}.x"))]
     if rule == "image":
@@ -140,9 +142,13 @@ def _group(folder: str, names: Sequence[str], rule: Grouping) -> list[SourceVide
             message = f"dataset.grouping=prefix expects names like VIDEO_FRAME.jpg, got {name}: use directory or image"
             raise DataSetError(message)
         sequences[match["video"]].append(name)
+    paths = {prefix: f"{folder}/{prefix}" if folder else prefix for prefix in sequences}
     return [
         _video(
-            f"{folder}/{prefix}" if folder else prefix, tuple(members), "images", stem_group(f"{prefix}.x")
+            f"{paths[prefix]}_" if paths[prefix] in others else paths[prefix],
+            tuple(members),
+            "images",
+            stem_group(f"{prefix}.x"),
         )
         for prefix, members in sequences.items()
     ]

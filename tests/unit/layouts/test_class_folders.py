@@ -78,3 +78,10 @@ def test_a_fake_of_uadfv_stands_with_the_real_of_its_number(tmp_path, tree):
         "real/0000.mp4": (0, "0000"), "fake/0000_fake.mp4": (1, "0000"),
         "real/0001.mp4": (0, "0001"), "fake/0001_fake.mp4": (1, "0001"),
     }  # fmt: skip
+
+
+def test_frames_beside_a_folder_of_the_name_of_their_video_are_a_video_of_their_own(tmp_path, tree):
+    tree(tmp_path, "real/a_1.png", "real/a_2.png", "real/a/1.png", "fake/b/1.png")
+    assert {(video.path, video.group) for video in read_layout(tmp_path).videos} == {
+        ("real/a_", "a"), ("real/a", "a"), ("fake/b", "b"),
+    }  # fmt: skip

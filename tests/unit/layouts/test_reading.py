@@ -135,6 +135,13 @@ def test_nothing_to_read_is_an_error_with_the_way_out(tmp_path, names, message, 
         read_layout(tree(tmp_path, *names))
 
 
+def test_a_video_whose_name_is_not_utf_8_is_an_error_that_shows_its_bytes(tmp_path, tree):
+    root = tree(tmp_path, "real/1.mp4")
+    Path(os.fsdecode(os.fsencode(root) + b"/real/caf\xe9.mp4")).touch()
+    with pytest.raises(DataSetError, match=r"1 names below .* are not UTF-8, first b'real/caf\\xe9\.mp4'"):
+        read_layout(root)
+
+
 def test_a_path_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(DataSetError, match="nowhere does not exist"):
         read_layout(tmp_path / "nowhere")
