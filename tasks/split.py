@@ -148,7 +148,8 @@ def require_both_classes(videos: pd.DataFrame) -> None:
         zip(*(videos.loc[videos["split"].notna(), column] for column in ("split", "label")), strict=True)
     )
     for label, name in LABEL_NAMES.items():
-        groups = videos.loc[(videos["label"] == label) & videos["split"].notna(), "group_id"].nunique()
+        own = videos[(videos["label"] == label) & videos["split"].notna()]
+        groups = own["group_id"].nunique()
         if not groups:
             message = (
                 f"no usable {name} video: training and judgement need real and fake ones; add a data set with {name} "
@@ -156,12 +157,20 @@ def require_both_classes(videos: pd.DataFrame) -> None:
             )
             raise SplitError(message)
         for split in Split:
-            if not counts[(split, label)]:
+            if counts[(split, label)]:
+                continue
+            official = sorted(set(own["official_split"].dropna()))
+            if official and groups >= len(Split):
+                message = (
+                    f"the {split} split holds no {name} video: the official splits of its class are kept, and they are "
+                    f"{' and '.join(official)} alone; split.official=false draws all splits anew"
+                )
+            else:
                 message = (
                     f"the {split} split holds no {name} video: its class has {groups} group(s) of related videos, and "
                     "each split needs one; add videos of other sources, or check the group column (`group_id` in the manifest)"
                 )
-                raise SplitError(message)
+            raise SplitError(message)
 
 
 def audit_splits(videos: pd.DataFrame) -> dict[str, Any]:

@@ -259,6 +259,20 @@ def test_one_class_is_named_with_the_way_out():
         require_both_classes(videos)
 
 
+@pytest.mark.parametrize("official", [["train"], ["train", "validation"]])
+def test_official_splits_without_a_test_are_not_blamed_on_too_few_groups(official):
+    rows = [
+        (f"g{index}", index % 2, "set", official[index // 2 % len(official)], "ok") for index in range(40)
+    ]
+    videos = videos_of(rows)
+    videos["split"] = assign_splits(videos, SplitSettings(), 0)
+    with pytest.raises(
+        SplitError,
+        match=f"test split holds no real video: .* they are {' and '.join(official)} alone; split.official=false",
+    ):
+        require_both_classes(videos)
+
+
 def test_a_class_too_small_for_three_splits_is_named_with_the_way_out():
     videos = videos_of([*pairs(1), *[(f"g{i}", 0, "set", None, "ok") for i in range(5)]])
     videos["split"] = assign_splits(videos, SplitSettings(), 0)
