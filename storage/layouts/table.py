@@ -27,6 +27,7 @@ from storage.layouts.base import (
     stem_group,
 )
 from storage.layouts.dfdc import METADATA as DFDC_METADATA
+from storage.layouts.dfdc import REQUIRED as DFDC_COLUMNS
 from storage.layouts.dfdc_preview import METADATA as PREVIEW_METADATA
 from storage.layouts.dfdc_preview import REQUIRED as PREVIEW_COLUMNS
 from storage.layouts.folders import label_from_folders
@@ -241,9 +242,8 @@ def _fits(columns: list[str]) -> bool:
 
 def _is_of_dfdc(name: str, columns: Sequence[str]) -> bool:
     """Whether a JSON table is one that a layout of its own reads."""
-    return KEY_COLUMN in columns and (
-        name == DFDC_METADATA or (name == PREVIEW_METADATA and set(columns) >= PREVIEW_COLUMNS)
-    )
+    required = {DFDC_METADATA: DFDC_COLUMNS, PREVIEW_METADATA: PREVIEW_COLUMNS}.get(name)
+    return KEY_COLUMN in columns and required is not None and set(columns) >= required
 
 
 def _plain(column: str) -> str:

@@ -55,6 +55,14 @@ def test_the_metadata_of_dfdc_in_the_root_is_not_counted_as_a_table_too(tmp_path
     assert listing.notes == ("1 of the 3 videos that metadata.json names are not there",)
 
 
+def test_a_metadata_json_with_truth_values_is_a_table(tmp_path, tree):
+    (tree(tmp_path, "a.mp4", "b.mp4") / "metadata.json").write_text(
+        '{"a.mp4": {"is_fake": 1}, "b.mp4": {"is_fake": 0}}'
+    )
+    listing = read_layout(tmp_path)
+    assert (listing.layout, [video.label for video in listing.videos]) == ("table", [1, 0])
+
+
 def test_a_table_beside_the_metadata_of_dfdc_still_labels(tmp_path, dfdc):
     root = dfdc(tmp_path, ".", {"a.mp4": {"label": "FAKE"}, "b.mp4": {"label": "REAL"}}, "a.mp4", "b.mp4")
     (root / "labels.json").write_text('{"a.mp4": {"label": "real"}}')
