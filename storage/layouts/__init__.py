@@ -15,20 +15,25 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    file_of,
     folders_of,
     is_image,
     is_video,
     note_links,
+    read_json,
     read_tree,
     refused_videos,
     relabelled,
+    suffix_of,
     with_label,
 )
 from storage.layouts.celeb_df import CelebDf
 from storage.layouts.deeper_forensics import DeeperForensics
 from storage.layouts.df40 import Df40
 from storage.layouts.dfd import Dfd
+from storage.layouts.dfdc import METADATA as DFDC_METADATA
 from storage.layouts.dfdc import Dfdc
+from storage.layouts.dfdc_preview import METADATA as PREVIEW_METADATA
 from storage.layouts.dfdc_preview import DfdcPreview
 from storage.layouts.face_forensics import FaceForensics, FaceForensicsOfKaggle
 from storage.layouts.fakeavceleb import FakeAvCeleb
@@ -51,6 +56,7 @@ NAMED: tuple[Layout, ...] = (
     Df40(),
 )
 """Data sets that people know by name."""
+METADATA = frozenset({DFDC_METADATA, PREVIEW_METADATA})
 LAYOUTS: tuple[Layout, ...] = (*TABLES, *NAMED, ClassFolders())
 
 
@@ -67,16 +73,29 @@ def read_layout(path: Path, rules: ReadingRules | None = None) -> Listing:
     videos = _labelled(_with_links(listing.videos, links), rules, tree)
     if not videos:
         raise nothing_found(tree)
+    broken = _note_broken(tree)
     if all(video.label is None for video in videos):
         first = videos[0]
+        seen = "; ".join((f"first {first.path}: {first.reason}", *broken))
         message = (
-            f"no video of {path} has a label; first {first.path}: {first.reason}. Put the videos into folders real/ and fake/, "
+            f"no video of {path} has a label; {seen}. Put the videos into folders real/ and fake/, "
             "write a table with the columns path and label, or set the label of the whole data set in the configuration"
         )
         raise DataSetError(message)
-    return replace(
-        listing, videos=videos, notes=(*listing.notes, *note_links(tree.refused), *_note_extra(videos, tree))
-    )
+    notes = (*listing.notes, *broken, *note_links(tree.refused), *_note_extra(videos, tree))
+    return replace(listing, videos=videos, notes=notes)
+
+
+def _note_broken(tree: Tree) -> list[str]:
+    """Which files of metadata are no JSON at all, like half a download, in words; a JSON of something else is passed over."""
+    notes = []
+    for name in tree.files:
+        if suffix_of(name) == ".json" and (not folders_of(name) or file_of(name) in METADATA):
+            try:
+                read_json(tree.root / name, "fetch it again")
+            except DataSetError:
+                notes.append(f"{name} is no JSON and is passed over: fetch it again")
+    return notes
 
 
 def _note_extra(videos: Sequence[SourceVideo], tree: Tree) -> list[str]:
@@ -143,8 +162,9 @@ def _with_table(listing: Listing, found: Recognised, rules: ReadingRules) -> Lis
     """
     try:
         table = found.read(rules)
-    except NothingThereError as error:
-        return replace(listing, notes=(*listing.notes, f"left out: {error}"))
+    except NothingThereError:
+        note = f"{found.why} is left out: none of the videos that it names is there"
+        return replace(listing, notes=(*listing.notes, note))
     labels = {
         video.path: (video.label, str(video.label_source))
         for video in table.videos

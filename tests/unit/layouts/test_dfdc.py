@@ -36,6 +36,18 @@ def test_a_metadata_json_of_something_else_leaves_the_folders_to_decide(tmp_path
         assert read_layout(tmp_path).layout == "class folders"
 
 
+def test_half_a_metadata_json_is_said_beside_the_parts_that_are_whole_and_where_it_is_all_there_is(
+    tmp_path, dfdc
+):
+    dfdc(tmp_path, "part_0", {"abc.mp4": FAKE, "real1.mp4": REAL}, "abc.mp4", "real1.mp4")
+    half = dfdc(tmp_path, "part_1", {}, "x.mp4") / "part_1"
+    (half / "metadata.json").write_text('{"x.mp4": {"label": "FA')
+    notes = read_layout(tmp_path).notes
+    assert "part_1/metadata.json is no JSON and is passed over: fetch it again" in notes
+    with pytest.raises(DataSetError, match=r"has a label; first x\.mp4: .*; .*metadata\.json is no JSON"):
+        read_layout(half)
+
+
 def test_a_metadata_json_that_breaks_its_own_shape_is_an_error_that_names_the_entry(tmp_path, dfdc):
     root = dfdc(tmp_path, "part", {"abc.mp4": FAKE, "odd.mp4": "REAL"}, "abc.mp4", "odd.mp4")
     with pytest.raises(DataSetError, match=r'metadata\.json: .* got "REAL" for odd\.mp4'):
@@ -55,4 +67,6 @@ def test_the_sample_submission_beside_dfdc_on_kaggle_is_left_out_with_a_note(tmp
     (root / "sample_submission.csv").write_text("filename,label\nx.mp4,0.5\n")
     listing = read_layout(root)
     assert (listing.layout, [video.label for video in listing.videos]) == ("DFDC", [1, 0])
-    assert "sample_submission.csv names 1 files and none of them is there" in listing.notes[0]
+    assert listing.notes[0] == (
+        "table sample_submission.csv is left out: none of the videos that it names is there"
+    )
