@@ -1,5 +1,6 @@
 """A table whose rows are pairs: a real video and the fake that was made of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from storage.layouts.base import (
@@ -22,7 +23,7 @@ FLAGS = frozenset({"0", "1", "0.0", "1.0", "true", "false"})
 class PairTable:
     """Labels from the columns `video` (real) and `deepfake` (fake) of a table in the root, as in the data set `unidpro/deepfake-videos-dataset`.
 
-    A row is a group, and so are rows that share a real video. The column `image` names the photo whose face the fake wears: it is no video of the data set.
+    A row is a group, and so are rows that share a video; one that stands in both columns has no label. The column `image` names the photo whose face the fake wears: it is no video of the data set.
     """
 
     name: LayoutName = "table of pairs"
@@ -54,7 +55,8 @@ class PairTable:
             for column, label in ((REAL_COLUMN, 0), (FAKE_COLUMN, 1)):
                 if cells[column]:
                     video = _video(cells, column, label, group, files, table)
-                    videos.setdefault(video.path, video)
+                    before = videos.get(video.path)
+                    videos[video.path] = _joined(before, video, table) if before else video
         require_some(videos.values(), tree.root / table, tree.root)
         named = tuple(videos.values())
         return Listing(self.name, f"table {table}, a pair a row", named, note_missing(named, table))
@@ -62,6 +64,15 @@ class PairTable:
 
 def _fits(columns: list[str]) -> bool:
     return {REAL_COLUMN, FAKE_COLUMN} <= {column.strip().lower() for column in columns}
+
+
+def _joined(before: SourceVideo, video: SourceVideo, table: str) -> SourceVideo:
+    """A video that two rows name: it joins their groups, and where they disagree on its label it has none."""
+    links = (*before.links, *([video.group] if video.group != before.group else []))
+    if before.label == video.label:
+        return replace(before, links=links)
+    reason = before.reason if before.missing else f"{table} names it as a real video and as a fake"
+    return replace(before, links=links, label=None, label_source=None, reason=reason)
 
 
 def _names_fakes(path: Path) -> bool:

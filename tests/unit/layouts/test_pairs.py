@@ -59,3 +59,13 @@ def test_truth_values_in_a_column_named_deepfake_are_labels_and_no_names_of_fake
     listing = read_layout(tmp_path)
     assert listing.layout == "table"
     assert [(video.path, video.label) for video in listing.videos] == [("1.mp4", 0), ("2.mp4", 1)]
+
+
+def test_a_fake_of_two_pairs_joins_their_groups_and_a_video_of_both_columns_has_no_label(tmp_path, pairs):
+    rows = "1,deepfake/1.mp4,,video/1.mp4\n2,deepfake/1.mp4,,video/2.mp4\n3,video/2.mp4,,video/3.mp4\n"
+    listing = read_layout(pairs(tmp_path, rows, "deepfake/1.mp4", *(f"video/{n}.mp4" for n in (1, 2, 3))))
+    found = {video.path: (video.label, video.group, video.links) for video in listing.videos}
+    assert found == {
+        "video/1.mp4": (0, "1", ()), "deepfake/1.mp4": (1, "1", ("2",)),
+        "video/2.mp4": (None, "2", ("3",)), "video/3.mp4": (0, "3", ()),
+    }  # fmt: skip
