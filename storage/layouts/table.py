@@ -117,11 +117,22 @@ class Table:
         require_some(videos.values(), path, tree.root, "files")
         named = tuple(videos.values())
         notes = [*note_missing(named, name), *files.notes(), *note_contradicted(_contradicted(named))]
+        notes += _note_odd_splits([row.get(column.get("split", ""), "").strip() for row in rows], name)
         if repeated:
             notes.append(
                 f"{repeated} rows of {name} name a video that another row has named: the last one counts"
             )
         return Listing(self.name, f"table {name}", named, tuple(notes))
+
+
+def _note_odd_splits(splits: Iterable[str], table: str) -> list[str]:
+    """How many rows have a split that says nothing, in words; nothing where there is none."""
+    odd = [text for text in splits if text and text.lower() not in SPLIT_WORDS]
+    if not odd:
+        return []
+    return [
+        f"{len(odd)} rows of {table} have a split that is none of train, validation and test, first {odd[0]!r}: it is passed over"
+    ]
 
 
 def _contradicted(videos: Iterable[SourceVideo]) -> list[str]:

@@ -245,3 +245,13 @@ def test_a_parquet_file_that_is_none_is_named_and_another_table_can_be_named_bes
 def test_a_video_that_is_given_for_a_data_set_is_not_read_as_a_table(tmp_path, tree):
     with pytest.raises(DataSetError, match=r"a\.mp4 is a single video or image: name its folder"):
         read_layout(tree(tmp_path, "a.mp4") / "a.mp4")
+
+
+def test_a_word_in_the_column_of_splits_that_is_none_is_not_passed_over_in_silence(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    (tmp_path / "t.csv").write_text("path,label,split\n1.mp4,real,Eval\n2.mp4,fake,Test\n3.mp4,fake,\n")
+    listing = read_layout(tmp_path)
+    assert [video.official_split for video in listing.videos] == [None, "test", None]
+    assert listing.notes == (
+        "1 rows of t.csv have a split that is none of train, validation and test, first 'Eval': it is passed over",
+    )
