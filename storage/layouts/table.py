@@ -117,6 +117,8 @@ class Table:
         require_some(videos.values(), path, tree.root, "files")
         named = tuple(videos.values())
         notes = [*note_missing(named, name), *files.notes(), *note_contradicted(_contradicted(named))]
+        if "group" not in column:
+            notes += _note_images(named, name)
         notes += _note_odd_splits([row.get(column.get("split", ""), "").strip() for row in rows], name)
         if repeated:
             notes.append(
@@ -132,6 +134,17 @@ def _note_odd_splits(splits: Iterable[str], table: str) -> list[str]:
         return []
     return [
         f"{len(odd)} rows of {table} have a split that is none of train, validation and test, first {odd[0]!r}: it is passed over"
+    ]
+
+
+def _note_images(videos: Iterable[SourceVideo], table: str) -> list[str]:
+    """How many images stand alone in groups by their names, in words; nothing where there is none."""
+    images = [video.path for video in videos if video.kind == "images" and not video.missing]
+    if not images:
+        return []
+    return [
+        f"{len(images)} images of {table} stand alone, in groups by their names: if they are frames of videos, frames of one "
+        "will stand on several sides of the split unless a column group names it"
     ]
 
 

@@ -255,3 +255,14 @@ def test_a_word_in_the_column_of_splits_that_is_none_is_not_passed_over_in_silen
     assert listing.notes == (
         "1 rows of t.csv have a split that is none of train, validation and test, first 'Eval': it is passed over",
     )
+
+
+def test_images_of_a_table_without_a_column_of_groups_may_be_frames_and_that_is_said(tmp_path, tree):
+    tree(tmp_path, "a/1.png", "a/2.png", "b/1.png")
+    rows = ("a/1.png,real", "a/2.png,real", "b/1.png,fake")
+    (tmp_path / "t.csv").write_text("path,label\n" + "\n".join(rows))
+    [note] = read_layout(tmp_path).notes
+    assert note.startswith("3 images of t.csv stand alone, in groups by their names")
+    (tmp_path / "t.csv").write_text("path,label,group\n" + "\n".join(f"{row},{row[0]}" for row in rows))
+    listing = read_layout(tmp_path)
+    assert ([video.group for video in listing.videos], listing.notes) == (["a", "a", "b"], ())
