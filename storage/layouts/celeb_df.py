@@ -1,6 +1,8 @@
 """Celeb-DF, versions 1 and 2: three folders, and a list of the testing videos."""
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 from storage.layouts.base import (
     DataSetError,
@@ -47,10 +49,14 @@ class CelebDf:
         listed = _testing(tree)
         names = [name for name in tree.files if _folder(name) in LABELS and is_video(name)]
         videos = tuple(_video(name, listed) for name in names)
-        if listed is None:
+        if not listed:
             return Listing(self.name, why, videos, (f"no {TESTING}, so no official split",))
-        absent = len(listed - {_key(name) for name in names})
-        return Listing(self.name, why, videos, note_absent(absent, len(listed), f"videos of {TESTING}"))
+        absent = sum(
+            len(keys - {_key(name) for name in names if name.startswith(above)})
+            for above, keys in listed.items()
+        )
+        count = sum(map(len, listed.values()))
+        return Listing(self.name, why, videos, note_absent(absent, count, f"videos of {TESTING}"))
 
 
 def clip_group(name: re.Match[str]) -> str:
@@ -68,32 +74,36 @@ def _key(name: str) -> str:
     return "/".join(name.lower().split("/")[-2:])
 
 
-def _testing(tree: Tree) -> set[str] | None:
-    """What the list names, None where there is none. Raises DataSetError where its labels contradict the folders."""
+def _testing(tree: Tree) -> dict[str, set[str]]:
+    """What each list names, by the folder that it holds for: its own where there are several, like those of both versions."""
     found = [name for name in tree.files if file_of(name) == TESTING]
-    if not found:
-        return None
+    return {name.removesuffix(TESTING) if len(found) > 1 else "": _listed(tree.root / name) for name in found}
+
+
+def _listed(path: Path) -> set[str]:
+    """What a list names. Raises DataSetError where its labels contradict the folders."""
     listed = set()
-    for number, line in enumerate(lines_of(tree.root / found[0]), start=1):
+    for number, line in enumerate(lines_of(path), start=1):
         if not line:
             continue
-        label, path = (*line.split(maxsplit=1), "")[:2]
-        expected = LABELS.get(_folder(path))
+        label, video = (*line.split(maxsplit=1), "")[:2]
+        expected = LABELS.get(_folder(video))
         # In this list 1 is real, against the custom of this field.
         if expected is None or label != str(1 - expected):
             message = (
-                f"{tree.root / found[0]}, line {number}: expected 1 (real) or 0 (fake) and a video of Celeb-real, YouTube-real or "
+                f"{path}, line {number}: expected 1 (real) or 0 (fake) and a video of Celeb-real, YouTube-real or "
                 f"Celeb-synthesis that agrees, got {line[:80]!r}"
             )
             raise DataSetError(message)
-        listed.add(_key(path))
+        listed.add(_key(video))
     return listed
 
 
-def _video(name: str, listed: set[str] | None) -> SourceVideo:
+def _video(name: str, listed: Mapping[str, set[str]]) -> SourceVideo:
     folder = folders_of(name)[-1]
     label = LABELS[folder.lower()]
     stem = stem_of(name).lower()
+    lists = [keys for above, keys in listed.items() if name.startswith(above)]
     match = (FAKE_NAME if label else REAL_NAME).match(stem)
     group = clip_group(match) if match else f"{folder.lower()}/{stem_group(name)}"
     return SourceVideo(
@@ -107,5 +117,5 @@ def _video(name: str, listed: set[str] | None) -> SourceVideo:
         source_id=match["source"] if match and label else None,
         target_id=match["target"] if match else None,
         family=CelebDf.name,
-        official_split=None if listed is None else "test" if _key(name) in listed else "train",
+        official_split=None if not lists else "test" if _key(name) in set().union(*lists) else "train",
     )

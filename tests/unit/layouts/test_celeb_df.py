@@ -41,3 +41,15 @@ def test_the_testing_list_of_celeb_df_is_read_as_windows_writes_it(tmp_path, tre
     (root / "List_of_testing_videos.txt").write_bytes(lines.encode(encoding))
     tested = [video.path for video in read_layout(root).videos if video.official_split == "test"]
     assert tested == ["YouTube-real/00170.mp4"]
+
+
+def test_both_versions_of_celeb_df_in_one_folder_keep_their_own_testing_lists(tmp_path, tree):
+    tested = {"v1": "Celeb-synthesis/id0_id1_0001.mp4", "v2": "Celeb-synthesis/id1_id0_0000.mp4"}
+    for version, name in tested.items():
+        root = tree(tmp_path / version, *CELEB_DF)
+        (root / "List_of_testing_videos.txt").write_text(f"0 {name}\n0 Celeb-synthesis/id9_id8_0000.mp4\n")
+    listing = read_layout(tmp_path)
+    assert {video.path for video in listing.videos if video.official_split == "test"} == {
+        f"{version}/{name}" for version, name in tested.items()
+    }
+    assert listing.notes == ("2 of the 4 videos of List_of_testing_videos.txt are not there",)
