@@ -97,7 +97,7 @@ def count_files(root: Path) -> int:
 def _attempt(handle: str) -> Fetched:
     import requests
     from kagglehub import registry
-    from kagglehub.exceptions import DataCorruptionError
+    from kagglehub.exceptions import BackendError, CredentialError, DataCorruptionError
     from kagglehub.handle import parse_dataset_handle
 
     try:
@@ -115,15 +115,21 @@ def _attempt(handle: str) -> Fetched:
     except requests.RequestException as error:
         message = f"kaggle:{handle} cannot be reached ({type(error).__name__}): check the network"
         raise _MayPassError(message) from None
+    except (BackendError, CredentialError) as error:  # their texts can hold what the server answered
+        message = f"kaggle:{handle}: this notebook of Kaggle gives no access to it ({type(error).__name__}): check its name, or add it as an input"
+        raise DownloadError(message) from None
     except DataCorruptionError:
         message = f"kaggle:{handle} arrived damaged: its checksum is not the one that was announced"
         raise _MayPassError(message) from None
     except DAMAGED as error:
         raise _without_archive(handle, error) from None
     except ValueError as error:
-        if "archive" not in str(error):
+        if "archive" in str(error):
+            raise _without_archive(handle, error) from None
+        if "credentials" not in str(error):
             raise
-        raise _without_archive(handle, error) from None
+        message = f"kaggle:{handle}: {error}: repair that file, or remove it"
+        raise DownloadError(message) from None
     except OSError as error:
         raise DownloadError(_explain_disk(handle, error)) from error
     pinned = f"{'/'.join(handle.split('/')[:2])}/versions/{version}" if version else handle
@@ -149,7 +155,7 @@ def _what_works_offline(handle: str) -> str:
     """A way out without a network: the versions that are there, for a handle that names none."""
     if "/versions/" in handle:
         return ""
-    versions = sorted((path.name for path in _cached(handle).glob("versions/*")), key=int)
+    versions = sorted((path.stem for path in _cached(handle).glob("*.complete")), key=int)
     if not versions:
         return f" A version that was downloaded before works offline: kaggle:{handle}/versions/N"
     return f" What is here works offline: {', '.join(f'kaggle:{handle}/versions/{version}' for version in versions)}"

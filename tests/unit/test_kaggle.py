@@ -130,7 +130,7 @@ def server():
 def start(server, tmp_path):
     """`start(handle)` begins a download in a process of its own."""
 
-    def start(handle="owner/slug/versions/3", *, offline=False, read_timeout=PATIENT):
+    def start(handle="owner/slug/versions/3", *, offline=False, read_timeout=PATIENT, **extra):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KAGGLE")}
         environment |= {
             "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
@@ -140,6 +140,7 @@ def start(server, tmp_path):
             "no_proxy": "",
             "HOME": str(tmp_path),
             "KAGGLEHUB_CACHE": str(tmp_path / "cache"),
+            **extra,
         }
         return subprocess.Popen(
             [sys.executable, "-c", CLIENT, handle, read_timeout],
@@ -184,6 +185,27 @@ def test_what_was_downloaded_before_is_named_where_the_network_is_gone(fetch):
     message = fetch("owner/slug", offline=True)
     assert "cannot be reached" in message
     assert "What is here works offline: kaggle:owner/slug/versions/3" in message
+
+
+def test_a_version_that_was_not_unpacked_to_the_end_is_not_said_to_work_offline(fetch, tmp_path):
+    fetch()
+    (tmp_path / "cache" / "datasets" / "owner" / "slug" / "versions" / "4").mkdir()
+    assert "What is here works offline: kaggle:owner/slug/versions/3\n" in fetch("owner/slug", offline=True)
+
+
+@pytest.mark.parametrize("content", ["", '{"username": "me"}'])
+def test_a_damaged_file_of_credentials_is_one_message_that_names_it(fetch, tmp_path, content):
+    (tmp_path / "kaggle.json").write_text(content)
+    message = fetch(KAGGLE_API_TOKEN="", KAGGLE_CONFIG_DIR=str(tmp_path))
+    assert f"{tmp_path / 'kaggle.json'}" in message
+    assert "repair that file, or remove it" in message
+
+
+def test_a_notebook_of_kaggle_without_access_is_one_message(server, fetch):
+    message = fetch(
+        KAGGLE_KERNEL_RUN_TYPE="Batch", KAGGLE_DATA_PROXY_URL=f"http://127.0.0.1:{server.server_port}"
+    )
+    assert "this notebook of Kaggle gives no access to it (CredentialError)" in message
 
 
 @pytest.mark.parametrize(
