@@ -94,7 +94,7 @@ def _note_broken(tree: Tree) -> list[str]:
             try:
                 read_json(tree.root / name, "fetch it again")
             except DataSetError:
-                notes.append(f"{name} is no JSON and is passed over: fetch it again")
+                notes.append(f"{name} cannot be read as JSON and is passed over: fetch it again")
     return notes
 
 

@@ -423,10 +423,20 @@ def note_contradicted(paths: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def content_of(path: Path) -> bytes:
+    """The bytes of a file of metadata. Raises DataSetError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror}): change its permissions, or leave it out"
+        raise DataSetError(message) from error
+
+
 def read_json(path: Path, way_out: str) -> Any:
     """The content of a JSON file. Raises DataSetError, which ends in the way out, where it is none."""
+    content = content_of(path)
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except ValueError as error:
         message = f"{path} is no JSON ({error}): {way_out}"
         raise DataSetError(message) from error

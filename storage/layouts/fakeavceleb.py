@@ -17,6 +17,7 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    content_of,
     file_of,
     folders_of,
     is_video,
@@ -101,7 +102,7 @@ def _rows(path: Path, names: Sequence[str]) -> dict[str, _Known]:
     folder under nothing, or under `filename` and `path` in a newer edition. So values are taken by their position.
     Raises DataSetError for any other header or row.
     """
-    table = csv.reader(io.StringIO(decode(path.read_bytes()), newline=""))
+    table = csv.reader(io.StringIO(decode(content_of(path)), newline=""))
     header = [cell.strip().lower() for cell in next(table, [])]
     if header[: len(HEADER)] != HEADER:
         message = f"{path}: expected a header that begins with {','.join(HEADER)}, got {','.join(header)[:120]!r}: fetch it again"

@@ -12,6 +12,7 @@ from storage.layouts.base import (
     Recognised,
     SourceVideo,
     Tree,
+    content_of,
     file_of,
     label_of_word,
     note_missing,
@@ -59,8 +60,9 @@ def _entries(path: Path, required: Collection[str]) -> Entries | None:
 
     Raises DataSetError where entries of that shape stand beside others.
     """
+    content = content_of(path)
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(content)
     except ValueError:
         return None
     if not isinstance(found, dict):

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.layouts.base import DataSetError, Tree, suffix_of
+from storage.layouts.base import DataSetError, Tree, content_of, suffix_of
 
 JSON_SUFFIXES = frozenset({".json", ".jsonl"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"}) | JSON_SUFFIXES
@@ -69,7 +69,7 @@ def rows_of(path: Path) -> list[Row]:
 
 
 def _rows_of_text(path: Path) -> list[Row]:
-    reader = _reader(path, decode(path.read_bytes()))
+    reader = _reader(path, decode(content_of(path)))
     rows = []
     for row in reader:
         extra = [value for value in row.get(None) or [] if value.strip()]
@@ -88,7 +88,7 @@ def _rows_of_text(path: Path) -> list[Row]:
 
 def lines_of(path: Path) -> list[str]:
     """The lines of a text file without blanks around them, in any encoding that tables have, with POSIX separators."""
-    return [line.strip().replace("\\", "/") for line in decode(path.read_bytes()).splitlines()]
+    return [line.strip().replace("\\", "/") for line in decode(content_of(path)).splitlines()]
 
 
 def decode(content: bytes, *, whole: bool = True) -> str:
@@ -123,7 +123,7 @@ def _texts(row: Mapping[str, Any]) -> Row:
 
 def _objects(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON file: objects a line, a list of objects, objects by path, or lists by column."""
-    text = decode(path.read_bytes())
+    text = decode(content_of(path))
     try:
         if suffix_of(path.name) == ".jsonl":
             found: Any = [json.loads(line) for line in text.splitlines() if line.strip()]

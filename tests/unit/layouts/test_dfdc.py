@@ -43,8 +43,10 @@ def test_half_a_metadata_json_is_said_beside_the_parts_that_are_whole_and_where_
     half = dfdc(tmp_path, "part_1", {}, "x.mp4") / "part_1"
     (half / "metadata.json").write_text('{"x.mp4": {"label": "FA')
     notes = read_layout(tmp_path).notes
-    assert "part_1/metadata.json is no JSON and is passed over: fetch it again" in notes
-    with pytest.raises(DataSetError, match=r"has a label; first x\.mp4: .*; .*metadata\.json is no JSON"):
+    assert "part_1/metadata.json cannot be read as JSON and is passed over: fetch it again" in notes
+    with pytest.raises(
+        DataSetError, match=r"has a label; first x\.mp4: .*; metadata\.json cannot be read as JSON"
+    ):
         read_layout(half)
 
 

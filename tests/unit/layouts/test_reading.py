@@ -1,4 +1,7 @@
+import errno
+import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -139,6 +142,26 @@ def test_a_video_whose_name_is_not_utf_8_is_an_error_that_shows_its_bytes(tmp_pa
     root = tree(tmp_path, "real/1.mp4")
     Path(os.fsdecode(os.fsencode(root) + b"/real/caf\xe9.mp4")).touch()
     with pytest.raises(DataSetError, match=r"1 names below .* are not UTF-8, first b'real/caf\\xe9\.mp4'"):
+        read_layout(root)
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "metadata.json", "List_of_testing_videos.txt", "FakeAVCeleb/meta_data.csv"]
+)
+def test_metadata_that_may_not_be_read_is_an_error_that_names_it(tmp_path, tree, monkeypatch, name):
+    root = tree(tmp_path, *CELEB_DF, name)
+    if name.startswith("FakeAVCeleb"):
+        shutil.rmtree(root / "Celeb-synthesis")
+        tree(root, "FakeAVCeleb/RealVideo-RealAudio/African/men/id00076/00109.mp4")
+    opened = io.open
+
+    def locked(file, *arguments, **options):
+        if Path(file).name == Path(name).name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(file, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", locked)
+    with pytest.raises(DataSetError, match=rf"{name} cannot be read .*Permission denied"):
         read_layout(root)
 
 
