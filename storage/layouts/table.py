@@ -158,16 +158,19 @@ def _contradicted(videos: Iterable[SourceVideo]) -> list[str]:
 
 
 class _Files:
-    """The files that a table names, also where its paths begin with a folder that is the root itself."""
+    """The files that a table names, also where its paths are absolute or begin with a folder that is the root itself."""
 
     def __init__(self, tree: Tree, table: str, written: Sequence[str]) -> None:
         self._table = table
         self._finder = FileFinder(tree.files)
+        self._absolute = {f"{tree.root.absolute()}/", f"{tree.root.resolve()}/"}
         self._root = _folders_above(tree, written)
         self._found = 0
 
     def locate(self, written: str) -> Located:
         """The file of a path; one that is missing keeps the path as it was written."""
+        for root in self._absolute:
+            written = written.removeprefix(root)
         located = self._finder.locate(written, self._table)
         if not (self._root and located.missing):
             return located

@@ -159,6 +159,17 @@ def test_a_table_that_begins_its_paths_with_the_name_of_the_root_finds_the_files
     assert any(note.startswith("2 rows of t.csv were found without the ff-c23/") for note in listing.notes)
 
 
+def test_an_absolute_path_inside_the_root_does_not_leave_it(tmp_path, tree):
+    root = tree(tmp_path / "data", "a/1.mp4", "b/2.mp4")
+    (tmp_path / "link").symlink_to(root)
+    (root / "t.csv").write_text(
+        f"path,label\n{root}/a/1.mp4,real\n{root}/../b/2.mp4,fake\n{root}/b/2.mp4,fake\n"
+    )
+    for path in (root, tmp_path / "link"):
+        rows = {video.path: video.missing for video in read_layout(path).videos}
+        assert rows == {"a/1.mp4": False, "../b/2.mp4": True, "b/2.mp4": False}
+
+
 @pytest.mark.parametrize("missing", ["train/a.mp4", "../a.mp4", "/data/a.mp4"])
 def test_a_missing_file_is_not_found_in_another_folder_by_its_name(tmp_path, tree, missing):
     root = tree(tmp_path, "a.mp4", "b.mp4", "train/c.mp4")
