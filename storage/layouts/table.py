@@ -47,7 +47,8 @@ PATH_COLUMNS = (
 )
 REAL_COLUMNS = ("is_real", "real", "genuine")
 """Columns of labels where 1 is real, by their names."""
-LABEL_COLUMNS = ("label", "class", "target", "is_fake", "fake", "deepfake", "ground_truth", *REAL_COLUMNS)
+LABEL_COLUMNS = ("label", "is_fake", "fake", "deepfake", *REAL_COLUMNS, "ground_truth", "class", "target")
+"""Those that say what 1 means go before `target`, which can be an actor's number too."""
 ORIGINAL_COLUMNS = ("source", "source_id", "original")
 """Columns that name what a video was made of."""
 GROUP_COLUMNS = ("group", "group_id", *ORIGINAL_COLUMNS)

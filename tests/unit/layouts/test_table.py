@@ -123,6 +123,12 @@ def test_a_column_named_after_the_reals_says_one_for_real(tmp_path, tree, column
     assert labels(read_layout(tmp_path)) == {"1.mp4": label, "2.mp4": 1 - label}
 
 
+def test_the_number_of_a_target_is_no_label_beside_a_column_that_says_fake(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "t.csv").write_text("path,target,is_fake\n1.mp4,0,1\n2.mp4,1,0\n")
+    assert labels(read_layout(tmp_path)) == {"1.mp4": 1, "2.mp4": 0}
+
+
 @pytest.mark.parametrize(("disk", "table"), [("NFD", "NFC"), ("NFC", "NFD")])
 def test_a_name_with_an_accent_is_found_in_either_normal_form(tmp_path, tree, disk, table):
     name = unicodedata.normalize(disk, "clips/Zoë Müller 1.mp4")
