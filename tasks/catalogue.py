@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,15 +107,12 @@ def list_data_set(
 
 def name_apart(catalogues: Sequence[Catalogue]) -> list[Catalogue]:
     """The catalogues with names of their own: a second `a` becomes `a-2`."""
-    counts: Counter[str] = Counter()
-    named = []
+    named: dict[str, Catalogue] = {}
     for catalogue in catalogues:
-        counts[catalogue.name] += 1
-        number = counts[catalogue.name]
-        named.append(
-            catalogue if number == 1 else catalogue.model_copy(update={"name": f"{catalogue.name}-{number}"})
-        )
-    return named
+        numbered = (f"{catalogue.name}-{number}" for number in count(2))
+        name = next(name for name in chain([catalogue.name], numbered) if name not in named)
+        named[name] = catalogue.model_copy(update={"name": name})
+    return list(named.values())
 
 
 def video_files(catalogues: Sequence[Catalogue]) -> list[tuple[str, VideoFile, Content]]:

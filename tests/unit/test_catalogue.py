@@ -47,6 +47,12 @@ def test_joined_data_sets_of_one_name_keep_apart_and_each_row_says_where_it_came
     assert CATALOGUE.policy.key({"data_sets": joined}) == CATALOGUE.policy.key({"data_sets": joined})
 
 
+def test_a_number_that_tells_two_data_sets_apart_is_not_the_name_of_a_third(tmp_path):
+    names = ("a/set", "b/set", "set-2", "c/set")
+    joined = name_apart([listed(videos(tmp_path / name, "real/1.mp4")) for name in names])
+    assert [catalogue.name for catalogue in joined] == ["set", "set-2", "set-2-2", "set-3"]
+
+
 def test_equal_contents_with_different_labels_are_warned_of(tmp_path, caplog):
     root = videos(tmp_path, "real/1.mp4", "fake/2.mp4")
     (root / "fake" / "2.mp4").write_bytes((root / "real" / "1.mp4").read_bytes())
