@@ -156,9 +156,10 @@ def _matches(tree: Tree, layouts: Sequence[Layout]) -> list[tuple[Layout, Recogn
 
 
 def _with_table(listing: Listing, found: Recognised, rules: ReadingRules) -> Listing:
-    """The listing of a named data set with the labels of a table that lies in its root; what it alone names is added.
+    """The listing of a named data set with the labels of a table that lies in its root, and its splits where there are none.
 
-    A table that names nothing that is there, like `sample_submission.csv` beside DFDC, is noted and left out.
+    What the table alone names is added. A table that names nothing that is there, like `sample_submission.csv` beside DFDC,
+    is noted and left out.
     """
     try:
         table = found.read(rules)
@@ -170,7 +171,12 @@ def _with_table(listing: Listing, found: Recognised, rules: ReadingRules) -> Lis
         for video in table.videos
         if video.label is not None
     }
-    videos, notes = relabelled(listing.videos, labels)
+    splits = {video.path: video.official_split for video in table.videos}
+    parted = [
+        replace(video, official_split=video.official_split or splits.get(video.path))
+        for video in listing.videos
+    ]
+    videos, notes = relabelled(parted, labels)
     known = {video.path for video in videos}
     added = tuple(video for video in table.videos if video.path not in known)
     return replace(

@@ -125,6 +125,14 @@ def test_a_table_in_the_root_of_a_named_data_set_labels_and_the_layout_still_gro
     assert any("contradicts the folders of 1 videos" in note for note in listing.notes)
 
 
+def test_the_splits_of_a_table_in_the_root_of_a_named_data_set_are_not_lost(tmp_path, tree):
+    root = tree(tmp_path, *CELEB_DF)
+    (root / "t.csv").write_text("path,label,split\nCeleb-real/id0_0001.mp4,real,test\n")
+    assert {
+        video.path: video.official_split for video in read_layout(root).videos if video.official_split
+    } == {"Celeb-real/id0_0001.mp4": "test"}
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
