@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from storage.layouts.base import (
     FAKE_WORDS,
@@ -24,6 +25,9 @@ from storage.layouts.base import (
     stem_group,
     stem_of,
 )
+from storage.layouts.celeb_df import FAKE_NAME as FAKE_OF_CDF
+from storage.layouts.celeb_df import clip_group
+from storage.layouts.face_forensics import FAKE_NAME as PAIR_OF_FF
 
 FRAME_NAME = re.compile(r"^(?P<video>.+)_(?P<frame>\d+)$")
 
@@ -60,7 +64,7 @@ class ClassFolders:
             counts = ", ".join(f"{RULES[rule]} ({taken.count(rule)} folders)" for rule in sorted(set(taken)))
             chosen = "by their names" if rules.grouping == "auto" else f"by dataset.grouping={rules.grouping}"
             why += f"; images grouped {chosen}: {counts}"
-        return Listing(self.name, why, tuple(videos))
+        return Listing(self.name, why, joined_to_originals(videos))
 
 
 RULES = {
@@ -83,6 +87,28 @@ def label_from_folders(name: str) -> tuple[int | None, str]:
         f"no folder of its path is named like a class (looked for {', '.join(sorted(REAL_WORDS))} and "
         f"{', '.join(sorted(FAKE_WORDS))})"
     )
+
+
+def joined_to_originals(videos: Sequence[SourceVideo]) -> tuple[SourceVideo, ...]:
+    """The videos with links from fakes to the originals that they name in the way of FaceForensics++ or Celeb-DF.
+
+    `fake/000_003.mp4` is with `real/000.mp4` and `real/003.mp4`, and `fake/id0_id1_0002.mp4` with `real/id0_0002.mp4`, where
+    these are there: both data sets are passed on in folders of other names.
+    """
+    originals = {video.group for video in videos if video.label == 0}
+    return tuple(
+        replace(video, links=tuple(name for name in _originals(video.group) if name in originals))
+        if video.label == 1 and not is_image(video.path)
+        else video
+        for video in videos
+    )
+
+
+def _originals(group: str) -> list[str]:
+    if pair := PAIR_OF_FF.match(group):
+        return [pair["target"], pair["source"]]
+    clip = FAKE_OF_CDF.match(group)
+    return [clip_group(clip)] if clip else []
 
 
 def _video(path: str, files: tuple[str, ...], kind: str, group: str) -> SourceVideo:

@@ -30,7 +30,7 @@ from storage.layouts.dfdc import METADATA as DFDC_METADATA
 from storage.layouts.dfdc import REQUIRED as DFDC_COLUMNS
 from storage.layouts.dfdc_preview import METADATA as PREVIEW_METADATA
 from storage.layouts.dfdc_preview import REQUIRED as PREVIEW_COLUMNS
-from storage.layouts.folders import label_from_folders
+from storage.layouts.folders import joined_to_originals, label_from_folders
 from storage.layouts.rows import KEY_COLUMN, Row, columns_of, root_tables, rows_of
 
 PATH_COLUMNS = (
@@ -125,7 +125,7 @@ class Table:
             notes.append(
                 f"{repeated} rows of {name} name a video that another row has named: the last one counts"
             )
-        return Listing(self.name, f"table {name}", named, tuple(notes))
+        return Listing(self.name, f"table {name}", joined_to_originals(named), tuple(notes))
 
 
 def _note_odd_splits(splits: Iterable[str], table: str) -> list[str]:

@@ -85,3 +85,14 @@ def test_frames_beside_a_folder_of_the_name_of_their_video_are_a_video_of_their_
     assert {(video.path, video.group) for video in read_layout(tmp_path).videos} == {
         ("real/a_", "a"), ("real/a", "a"), ("fake/b", "b"),
     }  # fmt: skip
+
+
+def test_the_pairs_of_a_known_data_set_in_folders_real_and_fake_are_joined_all_the_same(tmp_path, tree):
+    names = "real/000.mp4", "real/003.mp4", "fake/swap/000_003.mp4", "fake/000_777_fake.mp4"
+    tree(tmp_path, *names, "real/id0_0002.mp4", "fake/id0_id1_0002.mp4", "real/5_6.mp4", "fake/777_778/1.png")
+    links = {video.path: video.links for video in read_layout(tmp_path).videos if video.links}
+    assert links == {
+        "fake/swap/000_003.mp4": ("000", "003"),
+        "fake/000_777_fake.mp4": ("000",),
+        "fake/id0_id1_0002.mp4": ("id0_0002",),
+    }

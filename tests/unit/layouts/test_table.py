@@ -283,3 +283,9 @@ def test_images_of_a_table_without_a_column_of_groups_may_be_frames_and_that_is_
     (tmp_path / "t.csv").write_text("path,label,group\n" + "\n".join(f"{row},{row[0]}" for row in rows))
     listing = read_layout(tmp_path)
     assert ([video.group for video in listing.videos], listing.notes) == (["a", "a", "b"], ())
+
+
+def test_the_pairs_of_a_known_data_set_in_a_table_are_joined_all_the_same(tmp_path, tree):
+    tree(tmp_path, "000.mp4", "003.mp4", "000_003.mp4")
+    (tmp_path / "t.csv").write_text("path,label\n000.mp4,real\n003.mp4,real\n000_003.mp4,fake\n")
+    assert read_layout(tmp_path).videos[2].links == ("000", "003")
