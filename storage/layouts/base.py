@@ -4,7 +4,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
@@ -332,19 +332,23 @@ class Located:
 class FileFinder:
     """The files of a tree, also by their names in lower case and, videos, without their extensions, where those are unique.
 
-    Names are the same in both normal forms of Unicode: macOS writes an accent as a character of its own.
+    Names are the same in both normal forms of Unicode: macOS writes an accent as a character of its own. A file that one
+    of `written` names as it is stands for no other name: where `a.mov` was not fetched, `a.mp4` is not it.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], written: Iterable[str] = ()) -> None:
         self._names = frozenset(names)
         self._folded: dict[str, tuple[str, ...]] = {}
+        taken = {_posix(name) for name in written}
         for name in names:
+            if name in taken:
+                continue
             for key in {folded(name), _without_suffix(name)}:
                 self._folded[key] = (*self._folded.get(key, ()), name)
 
     def locate(self, written: str, table: str) -> Located:
         """The file that `table` means: the very name, or the only one that differs in letter case, normal form or extension alone."""
-        path = os.path.normpath(written.replace("\\", "/"))
+        path = _posix(written)
         if PurePosixPath(path).is_absolute() or path.split("/")[0] == ".." or re.match(r"^[A-Za-z]:", path):
             return Located(path, f"{table} names {written}, which leaves the folder of the data set")
         found = (path,) if path in self._names else self._find_folded(path)
@@ -356,6 +360,11 @@ class FileFinder:
     def _find_folded(self, path: str) -> tuple[str, ...]:
         key = folded(path)
         return self._folded[key] if key in self._folded else self._folded.get(_without_suffix(path), ())
+
+
+def _posix(written: str) -> str:
+    """A path as it was written, in POSIX form without detours."""
+    return os.path.normpath(written.replace("\\", "/"))
 
 
 def folded(name: str) -> str:

@@ -43,12 +43,13 @@ def recognise_entries(
     why = f"{', '.join(first[:3])}{f' and {len(first) - 3} more' if first[3:] else ''}"
 
     def read() -> Listing:
-        files = FileFinder(tree.files)
-        videos = []
-        for name, entries in found.items():
-            for file, entry in entries.items():
-                path = f"{name.removesuffix(metadata)}{file}"
-                videos.append(complete(_video(path, entry, files, name), path, entry))
+        named = [
+            (f"{name.removesuffix(metadata)}{file}", entry, name)
+            for name, entries in found.items()
+            for file, entry in entries.items()
+        ]
+        files = FileFinder(tree.files, (path for path, _, _ in named))
+        videos = [complete(_video(path, entry, files, name), path, entry) for path, entry, name in named]
         require_some(videos, tree.root / first[0], tree.root)
         return Listing(layout, why, tuple(videos), note_missing(videos, metadata))
 

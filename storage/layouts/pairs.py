@@ -44,10 +44,11 @@ class PairTable:
 
     def _read(self, tree: Tree, table: str) -> Listing:
         """Two videos a row; one that is missing keeps its row with the reason."""
-        files = FileFinder(tree.files)
+        rows = rows_of(tree.root / table)
+        files = FileFinder(tree.files, (text.strip() for row in rows for text in row.values()))
         videos: dict[str, SourceVideo] = {}
         groups: dict[str, str] = {}
-        for number, row in enumerate(rows_of(tree.root / table), start=1):
+        for number, row in enumerate(rows, start=1):
             cells = {column.strip().lower(): text.strip() for column, text in row.items()}
             group = cells.get(NAME_COLUMN) or str(number)
             if cells[REAL_COLUMN]:

@@ -163,7 +163,7 @@ class _Files:
 
     def __init__(self, tree: Tree, table: str, written: Sequence[str]) -> None:
         self._table = table
-        self._finder = FileFinder(tree.files)
+        self._finder = FileFinder(tree.files, (path.strip() for path in written))
         self._absolute = {f"{tree.root.absolute()}/", f"{tree.root.resolve()}/"}
         self._root = _folders_above(tree, written)
         self._found = 0

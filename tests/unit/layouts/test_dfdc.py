@@ -72,3 +72,9 @@ def test_the_sample_submission_beside_dfdc_on_kaggle_is_left_out_with_a_note(tmp
     assert listing.notes[0] == (
         "table sample_submission.csv is left out: none of the videos that it names is there"
     )
+
+
+def test_a_video_that_was_not_fetched_is_not_another_of_its_name_that_was(tmp_path, dfdc):
+    root = dfdc(tmp_path, ".", {"a.mp4": FAKE, "a.mov": REAL, "b.mp4": REAL}, "a.mp4", "b.mp4")
+    rows = [(video.path, video.label, video.missing) for video in read_layout(root).videos]
+    assert rows == [("a.mp4", 1, False), ("a.mov", 0, True), ("b.mp4", 0, False)]

@@ -289,3 +289,10 @@ def test_the_pairs_of_a_known_data_set_in_a_table_are_joined_all_the_same(tmp_pa
     tree(tmp_path, "000.mp4", "003.mp4", "000_003.mp4")
     (tmp_path / "t.csv").write_text("path,label\n000.mp4,real\n003.mp4,real\n000_003.mp4,fake\n")
     assert read_layout(tmp_path).videos[2].links == ("000", "003")
+
+
+def test_a_video_of_a_table_that_was_not_fetched_is_not_another_of_its_name_that_was(tmp_path, tree):
+    tree(tmp_path, "1.mp4", "2.mp4")
+    (tmp_path / "t.csv").write_text("path,label\n1.mp4,fake\n1.mov,real\n2.mp4,real\n")
+    rows = [(video.path, video.label, video.missing) for video in read_layout(tmp_path).videos]
+    assert rows == [("1.mp4", 1, False), ("1.mov", 0, True), ("2.mp4", 0, False)]
