@@ -24,7 +24,7 @@ from storage.layouts.base import (
     note_missing,
     stem_group,
 )
-from storage.layouts.rows import decode
+from storage.layouts.rows import decode, readable
 
 REAL_SOUND, FAKE_SOUND = "realvideo-realaudio", "realvideo-fakeaudio"
 FOLDERS = frozenset({REAL_SOUND, FAKE_SOUND, "fakevideo-realaudio", "fakevideo-fakeaudio"})
@@ -102,7 +102,9 @@ def _rows(path: Path, names: Sequence[str]) -> dict[str, _Known]:
     folder under nothing, or under `filename` and `path` in a newer edition. So values are taken by their position.
     Raises DataSetError for any other header or row.
     """
-    table = csv.reader(io.StringIO(decode(content_of(path)), newline=""))
+    text = io.StringIO(decode(content_of(path)), newline="")
+    with readable(path):
+        table = iter(list(csv.reader(text, strict=True)))
     header = [cell.strip().lower() for cell in next(table, [])]
     if header[: len(HEADER)] != HEADER:
         message = f"{path}: expected a header that begins with {','.join(HEADER)}, got {','.join(header)[:120]!r}: fetch it again"

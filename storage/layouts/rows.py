@@ -45,7 +45,7 @@ def columns_of(path: Path) -> list[str]:
     suffix = suffix_of(path.name)
     if suffix in JSON_SUFFIXES:
         return list(dict.fromkeys(column for row in _objects(path) for column in row))
-    with _readable(path):
+    with readable(path):
         if suffix == ".parquet":
             return list(pq.read_schema(path).names)
         with path.open("rb") as file:
@@ -62,7 +62,7 @@ def rows_of(path: Path) -> list[Row]:
     suffix = suffix_of(path.name)
     if suffix in JSON_SUFFIXES:
         return [_texts(row) for row in _objects(path)]
-    with _readable(path):
+    with readable(path):
         if suffix == ".parquet":
             return [_texts(row) for row in pq.read_table(path).to_pylist()]
         return _rows_of_text(path)
@@ -108,7 +108,7 @@ def _reader(path: Path, text: str) -> "csv.DictReader[str]":
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn what the readers of tables say of a file that is none into a DataSetError."""
     try:
         yield

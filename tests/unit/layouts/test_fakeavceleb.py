@@ -105,3 +105,11 @@ def test_another_table_of_fakeavceleb_is_an_error_that_says_where(
             fakeavceleb(tmp_path, rows=rows, header=header, names=(REAL, SWAP)),
             ReadingRules(layout="FakeAVCeleb"),
         )
+
+
+def test_a_quote_that_nothing_closes_in_the_table_of_fakeavceleb_is_an_error_that_names_it(
+    tmp_path, fakeavceleb
+):
+    rows = (ROWS[0], ROWS[1].replace("00109_fake", '"00109_fake'), *ROWS[2:] * 700)
+    with pytest.raises(DataSetError, match=r"meta_data\.csv cannot be read as a table"):
+        read_layout(fakeavceleb(tmp_path, rows))
