@@ -95,7 +95,7 @@ class FaceForensicsOfKaggle:
         return Recognised(why, lambda _: self._read(tree, why, labels))
 
     def _read(self, tree: Tree, why: str, labels: Mapping[str, int]) -> Listing:
-        told = _kaggle_tables(tree, list(labels))
+        told, odd = _kaggle_tables(tree, list(labels))
         videos = [_kaggle_video(tree, name, label) for name, label in labels.items()]
         videos += [
             replace(
@@ -108,6 +108,11 @@ class FaceForensicsOfKaggle:
             if name not in labels
         ]
         known, notes = relabelled(videos, told)
+        if odd:
+            notes = (
+                f"{len(odd)} rows of csv have a label that is neither real nor fake, first {odd[0]!r}: they are passed over",
+                *notes,
+            )
         return Listing(self.name, why, known, (*note_missing(known, "csv"), *notes))
 
 
@@ -312,8 +317,12 @@ def _kaggle_video(tree: Tree, name: str, label: int) -> SourceVideo:
     return _numbered_video(name, stem_of(name), label, folder, compression)
 
 
-def _kaggle_tables(tree: Tree, names: list[str]) -> dict[str, tuple[int, str]]:
-    """Label and origin for each video that the tables in a folder `csv` name, their paths relative to that folder's parent."""
+def _kaggle_tables(tree: Tree, names: list[str]) -> tuple[dict[str, tuple[int, str]], list[str]]:
+    """Label and origin for each video that the tables in a folder `csv` name, their paths relative to that folder's parent.
+
+    Also the labels that say nothing.
+    """
+    odd: list[str] = []
     told: dict[str, tuple[int, str]] = {}
     files = FileFinder(names)
     tables = [
@@ -329,9 +338,10 @@ def _kaggle_tables(tree: Tree, names: list[str]) -> dict[str, tuple[int, str]]:
             located = files.locate(f"{root}{row[KAGGLE_PATH]}", table)
             label = label_of_word(row[KAGGLE_LABEL])
             if label is None:
+                odd.append(row[KAGGLE_LABEL])
                 continue
             before = told.setdefault(located.path, (label, f"table {table}, column {KAGGLE_LABEL}"))
             if before[0] != label:
                 message = f"{located.path} is real by {before[1] if label else table} and fake by {table if label else before[1]}: remove one of the tables"
                 raise DataSetError(message)
-    return told
+    return told, odd

@@ -164,6 +164,17 @@ def test_a_table_of_face_forensics_of_kaggle_that_names_a_video_without_its_fold
     ]  # fmt: skip
 
 
+def test_labels_of_face_forensics_of_kaggle_that_say_nothing_are_not_passed_over_in_silence(
+    tmp_path, kaggle_face_forensics
+):
+    listing = read_layout(
+        kaggle_face_forensics(tmp_path, "0,original/000.mp4,0,1\n1,original/003.mp4,REAL,1\n")
+    )
+    assert listing.notes == (
+        "1 rows of csv have a label that is neither real nor fake, first '0': they are passed over",
+    )
+
+
 def test_dfd_groups_by_the_target_actor_and_does_not_chain_all_actors_into_one(tmp_path, tree):
     names = (
         "actors/01__walk.mp4",
