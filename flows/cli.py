@@ -46,7 +46,11 @@ WorkspaceOption = Annotated[
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", "-p", help="The settings to start from: sample (the default), standard, or original for comparison."),
+    typer.Option(
+        "--preset",
+        "-p",
+        help="The settings to start from: sample (the default), standard, or original for comparison.",
+    ),
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML file with settings.")]
 SetOption = Annotated[
