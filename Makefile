@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= workspace
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check constraints clean
+.PHONY: help install run test test-slow check bench ablation constraints clean
 
 help: ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,12 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
 	rm -rf build
 	$(BIN)/python -m build --wheel --outdir build/wheel . > /dev/null
 	$(BIN)/check-wheel-contents --toplevel flows,tasks,fourier_model,storage build/wheel
+
+bench: install ## What FourierAttention adds to a forward pass (minutes)
+	$(BIN)/python -m benchmarks.attention_cost
+
+ablation: install ## What attention and the frequency branch are worth on the sample data set (half an hour)
+	$(BIN)/python -m benchmarks.ablation sample --workspace $(WORKSPACE)/ablation
 
 constraints: $(VENV)/.installed-dev ## Resolve the dependencies again into constraints.txt
 	$(BIN)/python -m pip install --quiet uv
