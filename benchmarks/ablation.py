@@ -10,6 +10,7 @@ with --output writes a Parquet table of all runs.
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from flows.config import load_settings
-from flows.train import train
-from storage.workspace import Workspace
+from flows.cli import PREFECT_DEFAULTS
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "none": ("model.attention=none",),
@@ -40,16 +39,18 @@ REFERENCE = "none"
 CONFIDENCE = 0.95
 
 
-def run_variant(arguments: argparse.Namespace, workspace: Workspace, name: str, seed: int) -> dict[str, Any]:
+def run_variant(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """Train and judge one variant; what it came to."""
+    from flows.config import load_settings
+    from flows.train import train
+
     overrides = [*arguments.set, f"seed={seed}", *VARIANTS[name]]
     settings = load_settings(arguments.preset, overrides=overrides, datasets=[arguments.dataset])
     start = time.perf_counter()
-    trained = train(settings, str(workspace.root))
+    trained = train(settings, str(arguments.workspace))
     seconds = time.perf_counter() - start
-    metrics = json.loads((trained.evaluation.folder(workspace) / "metrics.json").read_text("utf-8"))
-    facts = json.loads((trained.training.folder(workspace) / "training.json").read_text("utf-8"))
-    cached = any(step.cached and step.stage == "train" for step in trained.steps)
+    record = json.loads((arguments.workspace / trained.bundle.path / "model.json").read_text("utf-8"))
+    metrics, facts = record["metrics"], record["training"]
     return {
         "variant": name,
         "seed": seed,
@@ -59,7 +60,7 @@ def run_variant(arguments: argparse.Namespace, workspace: Workspace, name: str, 
         "baseline_auc": metrics["baseline"]["video"]["auc"]["value"],
         "parameters": facts["parameters"],
         "test_videos": metrics["counts"]["videos"],
-        "seconds": np.nan if cached else seconds,
+        "seconds": np.nan if any(step.cached for step in trained.steps if step.stage == "train") else seconds,
     }
 
 
@@ -107,17 +108,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    parser.add_argument("--workspace", type=Path, default=Path("workspace/ablation"))
+    parser.add_argument(
+        "--workspace", type=lambda text: Path(text).resolve(), default=Path("workspace/ablation").resolve()
+    )
     parser.add_argument("--output", type=Path, help="a Parquet file for all runs")
     arguments = parser.parse_args()
-    workspace = Workspace(arguments.workspace)
-    runs = pd.DataFrame(
-        [
-            run_variant(arguments, workspace, name, seed)
-            for seed in arguments.seeds
-            for name in arguments.variants
-        ]
-    )
+    os.environ.update(PREFECT_DEFAULTS | os.environ)
+
+    from flows.observe import quick_alone  # Prefect reads the environment when it is imported
+
+    with quick_alone():
+        runs = pd.DataFrame(
+            [run_variant(arguments, name, seed) for seed in arguments.seeds for name in arguments.variants]
+        )
     if arguments.output:
         runs.to_parquet(arguments.output, index=False)
     print(table(runs))

@@ -137,7 +137,7 @@ class FourierAttention(Excitation):
         if version != VERSION:
             message = (
                 f"the layer {config.get('name')} was saved with version {version} of FourierAttention, this one reads "
-                f"version {VERSION}: use the release that saved it, or train again"
+                f"version {VERSION}"
             )
             raise ValueError(message)
         return cls(**{name: value for name, value in config.items() if name != "version"})

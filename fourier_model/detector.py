@@ -23,6 +23,10 @@ BRANCH_UNITS = (64, 32)
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
+class DetectorError(ValueError):
+    """A file holds no detector that this release can read."""
+
+
 def build_detector(
     model: ModelSettings, backbone: BackboneSettings, size: int, seed: int, precision: str = "float32"
 ) -> keras.Model:
@@ -130,12 +134,20 @@ def _number_shared_objects(config: str) -> str:
 def load_detector(path: Path) -> keras.Model:
     """Read a detector in Keras' safe mode: no code comes from the file.
 
-    Raises FileNotFoundError where there is none, ValueError where the file is no Keras model.
+    Raises FileNotFoundError where there is none, DetectorError where the file is no Keras model, or one with layers or weights
+    that this release does not know.
     """
     if not path.is_file():
         message = f"{path} is missing: expected a detector, model.keras of a model's folder"
         raise FileNotFoundError(message)
-    return keras.models.load_model(path, compile=False, safe_mode=True)
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        message = (
+            f"{path} cannot be read as a detector: {reason}; use the release that saved it, or train again"
+        )
+        raise DetectorError(message) from error
 
 
 def parameters(model: keras.Model) -> int:

@@ -287,9 +287,9 @@ def test_with_phases_or_quarters_unknown_sizes_give_what_known_sizes_give(argume
     np.testing.assert_allclose(dynamic(x), known(x), rtol=1e-3, atol=1e-4)
 
 
-def test_a_layer_of_a_later_version_is_refused_with_the_way_out(tmp_path):
+def test_a_layer_of_a_later_version_is_refused():
     config = {**FourierAttention(name="attention").get_config(), "version": 2}
-    with pytest.raises(ValueError, match=r"attention was saved with version 2 .* train again"):
+    with pytest.raises(ValueError, match=r"attention was saved with version 2 .* reads version 1"):
         FourierAttention.from_config(config)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import threading
+import zipfile
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from fourier_model.architecture import blocks, draw_architecture
 from fourier_model.attention import FourierAttention
 from fourier_model.backbones import BackboneWeightsError, backbone_weights
 from fourier_model.detector import (
+    DetectorError,
     build_detector,
     flops,
     load_detector,
@@ -92,6 +94,27 @@ def test_every_attention_but_the_first_recipes_leaves_a_new_detector_as_it_is_wi
 def test_the_first_recipes_attention_stands_behind_the_whole_backbone():
     model = build_detector(ModelSettings(attention="original"), COMPACT, 64, 0)
     assert model.get_layer("attention_stage3").input is model.get_layer("stage3").output
+
+
+@pytest.mark.filterwarnings("ignore:Skipping nested container:UserWarning")
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ('"version": 1', '"version": 2', "attention_stage2 was saved with version 2"),
+        ('"bands": 8', '"bands": 9', "attention_stage2"),
+        ("FourierAttention", "Unheard", "could not be deserialized"),
+    ],
+)
+def test_a_detector_of_another_release_is_named_with_the_way_out(compact, tmp_path, before, after, reason):
+    save_detector(compact, tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = members["config.json"].decode().replace(before, after).encode()
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DetectorError, match=rf"model\.keras cannot be read .*{reason}.*or train again"):
+        load_detector(tmp_path / "model.keras")
 
 
 def test_places_are_chosen_and_a_wrong_one_is_named_beside_what_there_is():

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from fourier_model.spectrum import (
     centre_square,
     decibels,
+    image_profile,
     luma,
     power_spectrum,
     radial_profile,
     ring_frequencies,
+    spectral_vector,
 )
 
 sizes = st.integers(1, 17)
@@ -165,3 +167,31 @@ def test_the_centre_square_is_taken_in_native_pixels():
 
 def test_decibels_are_finite_for_a_flat_image_and_keep_missing_rings():
     np.testing.assert_allclose(decibels([100.0, 0.0, np.nan]), [20.0, -30.0, np.nan])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_instead_of_spoiling_a_mean(value):
+    image = noise(8, 8)
+    image[3, 3] = value
+    with pytest.raises(ValueError, match="finite values, got 1 that are not"):
+        power_spectrum(image)
+
+
+def test_the_spectral_vector_has_mean_zero_and_deviation_one_over_the_rings_that_hold_a_sample():
+    image = noise(12, 40, 3).clip(0, 255)
+    vector, profile = spectral_vector(image), image_profile(image, 64)
+    held = ~np.isnan(profile)
+    assert 0 < held.sum() < 64
+    assert (vector[~held] == 0).all()
+    np.testing.assert_allclose([vector[held].mean(), vector[held].std()], [0, 1], atol=1e-12)
+
+
+def test_a_constant_frame_has_a_flat_vector_without_a_missing_number():
+    for size in ((1, 1), (5, 3), (64, 64)):
+        np.testing.assert_array_equal(spectral_vector(np.full((*size, 3), 90.0)), np.zeros(64))
+
+
+@given(gain=st.floats(0.2, 5))
+def test_the_shape_of_a_spectrum_does_not_change_with_gain(gain):
+    image = noise(32, 32, 3)
+    np.testing.assert_allclose(spectral_vector(image * gain), spectral_vector(image), atol=1e-6)
