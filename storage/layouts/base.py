@@ -235,11 +235,9 @@ def _walk(folder: str, prefix: str, inside: str) -> Iterator[tuple[str, bool]]:
                 continue  # its files are listed where they are
         if entry.is_dir():
             yield from _walk(entry.path, f"{name}/", inside)
+        # Also a link to nothing, like one of git-annex: it cannot be read, and gets a row that says so.
         elif entry.is_file() or (entry.is_symlink() and (is_video(name) or is_image(name))):
-            yield (
-                name,
-                False,
-            )  # also a link to nothing, like one of git-annex: it cannot be read, and gets a row that says so
+            yield name, False
 
 
 def _is_text(name: str) -> bool:
