@@ -200,7 +200,12 @@ class _Trainer:
             layer.trainable = layer in head
         count, views = len(self.train.paths), self.settings.views
         features = _constant_features(self.detector)
-        if 4 * math.prod(features.shape[1:]) * count * views > self.settings.memory * 2**30:
+        needed = 4 * math.prod(features.shape[1:]) * count * views / 2**30
+        if needed > self.settings.memory:
+            logger.warning(
+                "features of %d frames in %d views take %.1f GiB, more than train.memory=%g: they are computed anew in every "
+                "epoch, which is slow", count, views, needed, self.settings.memory,
+            )  # fmt: skip
             self._fit("head", self._behind(self.pixels), self.moved, self.plain)
             return
         moved = _examples([self.moved], count, views, self._draw_seed())

@@ -174,6 +174,39 @@ def test_head_training_alone_moves_nothing_but_the_head(data, monkeypatch):
     assert loss == pytest.approx(result.history["val_loss"].min(), rel=1e-3)
 
 
+def test_features_beyond_the_memory_are_computed_anew_and_said_to_be(data, monkeypatch, caplog):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    settings = QUICK.model_copy(update={"epochs": 1, "fine_tune_epochs": 0, "memory": 0.0})
+    result = train_detector(MODEL, pretrained, SIZE, settings, 0, *data)
+    assert "more than train.memory=0: they are computed anew in every epoch" in caplog.text
+    assert moved_layers(build_detector(MODEL, COMPACT, SIZE, 0), result.model) == {"dense", "logit"}
+
+
+@pytest.mark.filterwarnings("ignore::fourier_model.attention.OriginalAttentionWarning")
+def test_the_first_recipes_attention_is_trained_behind_maps_that_no_other_sample_moved(data, monkeypatch):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    model = ModelSettings(attention="original", output="softmax", dense_units=16)
+    settings = QUICK.model_copy(update={"epochs": 1, "views": 1, "fine_tune_epochs": 0})
+    result = train_detector(model, pretrained, SIZE, settings, 0, *data)
+    assert moved_layers(build_detector(model, COMPACT, SIZE, 0), result.model) == {"dense", "classes"}
+
+
+@pytest.mark.parametrize("memory", [2.0, 0.0])
+def test_the_frequency_branch_is_trained_in_every_phase(data, monkeypatch, memory):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    model = ModelSettings(frequency_branch=True, dense_units=16)
+    settings = QUICK.model_copy(update={"epochs": 1, "views": 2, "fine_tune_epochs": 0, "memory": memory})
+    result = train_detector(model, pretrained, SIZE, settings, 0, *data)
+    moved = moved_layers(build_detector(model, COMPACT, SIZE, 0), result.model)
+    assert moved == {"dense", "logit", "frequency_dense1", "frequency_dense2"}
+    logits = score_frames(result.model, data[1].paths)
+    loss, _ = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
+    assert loss == pytest.approx(result.history["val_loss"].min(), rel=1e-3)
+
+
 @pytest.mark.slow
 def test_inception_trains_its_head_then_what_lies_behind_mixed7(data, tmp_path):
     source = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
