@@ -191,7 +191,7 @@ def test_other_threads_that_draw_random_numbers_do_not_change_the_weights(settin
     done = threading.Event()
 
     def draw():
-        while not done.is_set():
+        while not done.wait(1e-4):  # without a pause it would hold up the building itself
             random.random()
 
     thread = threading.Thread(target=draw)
