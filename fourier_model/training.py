@@ -187,6 +187,7 @@ class _Trainer:
         self.moved = _moved(_pictures(train.paths, size, settings.memory), settings.augmentation)
         self.plain = _pictures(validation.paths, size, settings.memory)
         self.branch = any(layer.name == SPECTRUM for layer in detector.layers)
+        self.head = self._behind(detector.get_layer(POOL).output).layers
         self.spectra = [_spectra(part.paths) if self.branch else None for part in (train, validation)]
 
     def train_whole(self) -> None:
@@ -195,9 +196,8 @@ class _Trainer:
 
     def train_head(self) -> None:
         """Train the layers behind the pooled features of a frozen backbone."""
-        head = self._behind(self.detector.get_layer(POOL).output).layers
         for layer in self.detector.layers:
-            layer.trainable = layer in head
+            layer.trainable = layer in self.head
         count, views = len(self.train.paths), self.settings.views
         features = _constant_features(self.detector)
         needed = 4 * math.prod(features.shape[1:]) * count * views / 2**30
@@ -216,9 +216,8 @@ class _Trainer:
 
     def fine_tune(self, last_frozen: int) -> None:
         """Train attention and the layers behind the one of this index; batch normalisation keeps its statistics."""
-        head = self._behind(self.detector.get_layer(POOL).output).layers
         for index, layer in enumerate(self.detector.layers):
-            moves = index > last_frozen or is_attention(layer) or layer in head
+            moves = index > last_frozen or is_attention(layer) or layer in self.head
             layer.trainable = moves and not isinstance(layer, keras.layers.BatchNormalization)
         self._fit("fine_tune", self._behind(self.pixels), self.moved, self.plain)
 

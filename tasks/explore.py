@@ -19,6 +19,7 @@ from fourier_model.spectrum import (
     image_profile,
     luma,
     power_spectrum,
+    radial_profile,
     ring_frequencies,
 )
 from storage.images import read_image
@@ -257,7 +258,8 @@ def _single_spectra(
 
 def _single_spectrum(image: NDArray[np.uint8], bins: int) -> tuple[NDArray[np.uint8], Floats, Floats]:
     square = np.asarray(centre_square(image, CROP_EDGE), dtype=np.uint8)
-    return square, decibels(power_spectrum(luma(square), window=True)), image_profile(image, bins)
+    power = power_spectrum(luma(square), window=True)
+    return square, decibels(power), decibels(radial_profile(power, bins))
 
 
 def _ring_tests(videos: pd.DataFrame, profiles: Floats) -> pd.DataFrame:
