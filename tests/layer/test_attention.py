@@ -29,8 +29,7 @@ def maps(shape, seed=0):
 
 def awake(shape, seed=0, **arguments):
     """A layer whose gains have left one."""
-    keras.utils.set_random_seed(seed)
-    layer = FourierAttention(**arguments)
+    layer = FourierAttention(seed=seed, **arguments)
     layer.build(shape)
     rng = np.random.default_rng(seed)
     for weight in (layer.channel_kernel, layer.channel_bias, layer.band_kernel, layer.band_bias):
@@ -241,14 +240,11 @@ def test_with_phases_or_quarters_a_new_layer_is_the_identity_and_an_awake_one_fi
 
 
 def test_phases_change_gains_where_energies_do_not():
-    rng = np.random.default_rng(0)
     x = maps((1, 16, 16, 6))
-    energy = np.abs(np.fft.rfft2(x, axes=(1, 2)))
-    phases = np.angle(np.fft.rfft2(rng.standard_normal(x.shape), axes=(1, 2)))
-    other = np.fft.irfft2(energy * np.exp(1j * phases), s=(16, 16), axes=(1, 2)).astype("float32")
+    other = np.fft.irfft2(np.abs(np.fft.rfft2(x, axes=(1, 2))), s=(16, 16), axes=(1, 2)).astype("float32")
     blind, seeing = awake(x.shape), awake(x.shape, phase=True)
     np.testing.assert_allclose(blind.gains(x)[0], blind.gains(other)[0], atol=2e-3)
-    assert np.abs(seeing.gains(x)[0] - seeing.gains(other)[0]).max() > 0.01
+    assert np.abs(seeing.gains(x)[0] - seeing.gains(other)[0]).max() > 0.1
 
 
 def test_with_phases_gains_change_neither_with_shifts_nor_with_the_amplitude():
@@ -312,7 +308,7 @@ def toy_auc(attend):
 
 
 def test_it_learns_a_ring_of_the_spectrum_that_pooling_alone_cannot_see():
-    assert toy_auc(FourierAttention()) >= 0.99
+    assert toy_auc(FourierAttention(seed=0)) >= 0.99
     assert 0.3 < toy_auc(lambda maps: maps) < 0.7
 
 
