@@ -100,18 +100,21 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     Args:
         settings: What the result depends on.
         workspace: The folder that everything is written to.
-        both_classes: Whether every split must hold real and fake videos, as training and judgement need.
+        both_classes: Whether every split must hold what training and judgement need: real and fake videos, or real ones
+            where the fakes are made of them.
     """
     show_log()
     run = Run(Workspace(Path(workspace)).prepare())
     catalogues = list_videos(run, settings)
     assert catalogues is not None
+    reals_suffice = settings.train.fakes == "self_blended"
     if both_classes:
-        require_labels(catalogues)
+        require_labels(catalogues, reals_suffice=reals_suffice)
     require_protocol(pd.DataFrame(readable_rows(catalogues), columns=["label", "method"]), settings.split)
     catalogue, split = prepare_videos(run, settings, catalogues)
     if both_classes:
-        require_both_classes(read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA))
+        videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)
+        require_both_classes(videos, reals_suffice=reals_suffice)
     show_stages(run.steps)
     moved = 0 if run.steps[-1].cached else _show_moves(run.workspace, split)
     return Prepared(catalogue=catalogue, split=split, steps=run.steps, moved=moved)

@@ -12,6 +12,7 @@ from flows.observe import Runner, run_name, show_figures, show_log, show_stages,
 from flows.prepare import Prepared, prepare_with
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
+from tasks.blend import BLEND, BLENDED_SPLIT
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE
@@ -35,6 +36,7 @@ class Trained(BaseModel):
 def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
     """Train on the train split, calibrate on validation, judge on test, pack the detector."""
     size, seed = settings.frames.size, settings.seed
+    split = blend_split(walk, settings, split)
     training = walk.stage(
         TRAIN,
         "train",
@@ -69,6 +71,14 @@ def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
     return Trained(
         split=split, training=training, calibration=calibration, evaluation=evaluation, bundle=bundle
     )
+
+
+def blend_split(walk: Walk, settings: Settings, split: Artifact) -> Artifact:
+    """The split with self-blended fakes in its held-out parts, where the settings ask for them."""
+    if settings.train.fakes == "given":
+        return split
+    blends = walk.stage(BLEND, "blend", split=split, seed=settings.seed)
+    return walk.stage(BLENDED_SPLIT, "blended split", split=split, blends=blends, fakes=settings.train.fakes)
 
 
 def show_judgement(workspace: Workspace, evaluation: Artifact) -> None:

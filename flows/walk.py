@@ -15,9 +15,9 @@ from tasks.stage import PENDING, Artifact, Lookup, Mapped, Stage
 logger = logging.getLogger(__name__)
 
 # What belongs to one stage in the eyes of a user.
-STAGE_OF = {"fetch": "download", "sample": "download"}
+STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend"}
 STAGES = (
-    "download", "extract", "manifest", "split", "audit", "explore", "train", "calibrate", "evaluate", "bundle", "report",
+    "download", "extract", "manifest", "split", "audit", "explore", "blend", "train", "calibrate", "evaluate", "bundle", "report",
 )  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """The settings of the detector and its training: apart from the code they set, so that reading them loads no TensorFlow."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fakes = Literal["given", "self_blended", "both"]
+"""What a detector learns fakes from."""
 
 
 class BackboneSettings(BaseModel):
@@ -98,6 +101,33 @@ class AugmentationSettings(BaseModel):
     flip: bool = Field(True, description="Whether every second image, at random, is mirrored left to right.")
     shear: float = Field(5.0, ge=0, le=45, description="Largest shear angle either way, degrees.")
     zoom: float = Field(0.1, ge=0, lt=1, description="Largest change of scale either way, share.")
+    colour: float = Field(
+        0.0, ge=0, le=1, description="Share of images whose colours, brightness and contrast are changed."
+    )
+    resize: float = Field(
+        0.0, ge=0, le=1, description="Share of images reduced by up to 2.5 and brought back to their size."
+    )
+    blur: float = Field(0.0, ge=0, le=1, description="Share of images blurred by 0.3 to 1.2 pixels.")
+    noise: float = Field(0.0, ge=0, le=1, description="Share of images with noise of 1 to 5 grey levels.")
+    h264: float = Field(0.0, ge=0, le=1, description="Share of images through H.264 at CRF 18 to 40.")
+    jpeg: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of images through JPEG of quality 40 to 99, none of those of H.264.",
+    )
+
+    @model_validator(mode="after")
+    def _one_codec(self) -> Self:
+        if self.h264 + self.jpeg > 1:
+            message = f"the shares jpeg and h264 must add up to at most 1, since an image takes one of them: got {self.jpeg} and {self.h264}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def degrades(self) -> bool:
+        """Whether any image is changed otherwise than by moving it."""
+        return any((self.colour, self.resize, self.blur, self.noise, self.h264, self.jpeg))
 
 
 class TrainSettings(BaseModel):
@@ -105,6 +135,13 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fakes: Fakes = Field(
+        "given",
+        description=(
+            "What is learned as fake: the data's own fakes (given), blends of real faces with themselves, made anew for every "
+            "epoch (self_blended), or both."
+        ),
+    )
     epochs: int = Field(20, ge=1, le=10_000, description="Most epochs of phase 1.")
     batch_size: int = Field(16, ge=1, le=4096, description="Frames in a step.")
     learning_rate: float = Field(
@@ -127,6 +164,35 @@ class TrainSettings(BaseModel):
             "Name of the last layer that stays frozen in fine-tuning, attention excepted; by default mixed7 of inception_v3, "
             "stage2 of compact."
         ),
+    )
+    warmup: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the steps of a phase over which the learning rate rises to its peak.",
+    )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Factor of the learning rate from each block of the backbone to the one before it; 1 lets all learn alike.",
+    )
+    clip_norm: float | None = Field(
+        None,
+        gt=0,
+        description="Largest norm of the gradient over all weights; larger ones are scaled down to it.",
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Parameter of the beta distribution of MixUp on images; 0 leaves it out.",
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Parameter of the beta distribution of CutMix on images; 0 leaves it out.",
     )
     views: int = Field(
         3,

@@ -3,7 +3,7 @@
 import difflib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,41 +15,29 @@ import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 from fourier_model.attention import FORMULAS
-from fourier_model.augmentation import augment
-from fourier_model.detector import POOL, RESIZE, SPECTRUM, build_detector, resizing
-from fourier_model.frequency import SpectralVector
+from fourier_model.detector import POOL, RESIZE, SPECTRUM, build_detector
+from fourier_model.examples import Frames, Lookup, TrainingImages, in_order, rows, shuffled, stored_images
 from fourier_model.metrics import require_both_classes
+from fourier_model.mixing import mixed
+from fourier_model.optimizer import learning_rates, optimizer
 from fourier_model.placement import is_attention
-from fourier_model.scoring import load_frame, read_frame
-from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
+from fourier_model.scoring import load_frame
+from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
 """Called after every epoch with the phase, the epoch from 1, the most epochs, and the row of the history."""
-Lookup = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""From the index of an example and two integers of a seed to one tensor of it."""
-Forward = Callable[[tuple[tf.Tensor, ...]], tf.Tensor]
-"""From a batch of what a model reads, a tensor an input, to what it says."""
+Forward = Callable[[tuple[tf.Tensor, ...]], tuple[tf.Tensor, ...]]
+"""From a batch of what a model reads, a tensor an input, to what it says of it, and whatever goes with it."""
 
 HISTORY = ("epoch", "phase", "loss", "val_loss", "val_auc", "learning_rate")
-INFERENCE_BATCH = 32
 LAST_FROZEN = {"inception_v3": "mixed7", "compact": "stage2"}
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 class TrainingError(RuntimeError):
     """Training went wrong; the message says what to change."""
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Stored frames of labelled videos, in one order."""
-
-    paths: Sequence[Path]
-    labels: np.ndarray
-    """0 real, 1 fake, integer, shape (n,)."""
-    video_ids: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -115,7 +103,7 @@ def train_detector(
             trainer.train_whole()
         if settings.fine_tune_epochs:
             trainer.fine_tune(last_frozen)
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError):
         for path in (*train.paths, *validation.paths):
             load_frame(path)  # names the one that cannot be read
         raise
@@ -177,28 +165,27 @@ class _Trainer:
         self.train = train
         self.validation = validation
         self.progress = progress
-        self.weights = class_weights(train.labels, settings.imbalance)
         self.rng = np.random.default_rng(seed)
         self.best = _Best()
         self.rows: list[dict[str, Any]] = []
         self.phases: list[Phase] = []
         self.pixels = detector.get_layer(RESIZE).output
         size = self.pixels.shape[1]
-        self.moved = _moved(_pictures(train.paths, size, settings.memory), settings.augmentation)
-        self.plain = _pictures(validation.paths, size, settings.memory)
         self.branch = any(layer.name == SPECTRUM for layer in detector.layers)
+        self.images = TrainingImages(train, size, settings.augmentation, settings.memory, spectra=self.branch)
+        self.plain = stored_images(validation, size, settings.memory, spectra=self.branch)
+        self.weights = class_weights(self.images.labels, settings.imbalance)
         self.head = self._behind(detector.get_layer(POOL).output).layers
-        self.spectra = [_spectra(part.paths) if self.branch else None for part in (train, validation)]
 
     def train_whole(self) -> None:
         """Train every layer."""
-        self._fit("scratch", self._behind(self.pixels), self.moved, self.plain)
+        self._fit_images("scratch")
 
     def train_head(self) -> None:
         """Train the layers behind the pooled features of a frozen backbone."""
         for layer in self.detector.layers:
             layer.trainable = layer in self.head
-        count, views = len(self.train.paths), self.settings.views
+        count, views = len(self.images.labels), self.settings.views
         features = _constant_features(self.detector)
         needed = 4 * math.prod(features.shape[1:]) * count * views / 2**30
         if needed > self.settings.memory:
@@ -206,53 +193,69 @@ class _Trainer:
                 "features of %d frames in %d views take %.1f GiB, more than train.memory=%g: they are computed anew in every "
                 "epoch, which is slow", count, views, needed, self.settings.memory,
             )  # fmt: skip
-            self._fit("head", self._behind(self.pixels), self.moved, self.plain)
+            self._fit_images("head")
             return
-        moved = _examples([self.moved], count, views, self._draw_seed())
-        plain = _examples([self.plain], len(self.validation.paths))
+        moved = in_order(self.images.lookup, count, views, self._draw_seed())
+        plain = in_order(self.plain, len(self.validation.paths))
         extract = _forward(keras.Model([self.pixels], features), moved)
-        training, held_out = _rows(_predict(extract, moved)), _rows(_predict(extract, plain))
-        self._fit("head", self._behind(features), training, held_out, views)
+        training, held_out = rows(*_predict(extract, moved)), rows(*_predict(extract, plain))
+        labels = np.tile(self.images.labels, views)
+        batches = shuffled(
+            training,
+            labels,
+            self.weights,
+            np.arange(len(labels) + 1),
+            self.settings.batch_size,
+            self.settings.epochs,
+            self._draw_seed(),
+        )
+        self._fit("head", self._behind(features), batches, len(labels), held_out)
 
     def fine_tune(self, last_frozen: int) -> None:
         """Train attention and the layers behind the one of this index; batch normalisation keeps its statistics."""
         for index, layer in enumerate(self.detector.layers):
             moves = index > last_frozen or is_attention(layer) or layer in self.head
             layer.trainable = moves and not isinstance(layer, keras.layers.BatchNormalization)
-        self._fit("fine_tune", self._behind(self.pixels), self.moved, self.plain)
+        self._fit_images("fine_tune")
 
     def _behind(self, tensor: Any) -> keras.Model:
         """The part of the detector from `tensor`, and from the spectrum of the frequency branch, to the logit."""
         spectrum = [self.detector.get_layer(SPECTRUM).output] if self.branch else []
         return keras.Model([tensor, *spectrum], self.detector.output)
 
-    def _fit(self, phase: str, part: keras.Model, moved: Lookup, plain: Lookup, views: int = 1) -> None:
+    def _fit_images(self, phase: str) -> None:
+        """Train what is trainable on the images themselves."""
+        labels = self.images.labels
+        settings = self.settings
+        epochs = settings.fine_tune_epochs if phase == "fine_tune" else settings.epochs
+        batches = shuffled(
+            self.images.lookup,
+            labels,
+            self.weights,
+            self.images.starts,
+            settings.batch_size,
+            epochs,
+            self._draw_seed(),
+        )
+        batches = mixed(batches, settings.mixup, settings.cutmix, self._draw_seed())
+        self._fit(phase, self._behind(self.pixels), batches, len(labels), self.plain)
+
+    def _fit(
+        self, phase: str, part: keras.Model, batches: tf.data.Dataset, count: int, held_out: Lookup
+    ) -> None:
         """Train `part`, which shares its layers with the detector, and leave the detector with the best weights."""
         settings = self.settings
         fine = phase == "fine_tune"
         epochs = settings.fine_tune_epochs if fine else settings.epochs
         rate = settings.fine_tune_learning_rate if fine else settings.learning_rate
-        count = views * len(self.train.paths)
         steps = math.ceil(count / settings.batch_size)
-        schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * steps)
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
-        optimizer.build(part.trainable_variables)  # else Keras traces the step twice
-        part.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
-        training, held_out = (
-            [lookup] if spectra is None else [lookup, _rows(np.tile(spectra, (times, 1)))]
-            for lookup, spectra, times in zip((moved, plain), self.spectra, (views, 1), strict=True)
-        )
-        examples = _shuffled(
-            training,
-            np.tile(self.train.labels, views),
-            self.weights,
-            settings.batch_size,
-            epochs,
-            self._draw_seed(),
-        )
-        validation = _examples(held_out, len(self.validation.paths))
+        factors = learning_rates(self.detector, settings.layer_decay)
+        moving = optimizer(rate, epochs * steps, settings, factors)
+        moving.build(part.trainable_variables)  # else Keras traces the step twice
+        part.compile(moving, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+        validation = in_order(held_out, len(self.validation.paths))
         watch = _Watch(self, phase, epochs, _forward(part, validation), validation)
-        part.fit(examples, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
+        part.fit(batches, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
         trained = sum(math.prod(weight.shape) for weight in part.trainable_weights)
         self.phases.append(Phase(phase, watch.ran, trained))
         self.detector.set_weights(self.best.weights)
@@ -280,7 +283,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
         trainer = self.trainer
-        logits = _predict(self.forward, self.validation)[:, 0]
+        logits = _predict(self.forward, self.validation)[0][:, 0]
         loss = float((logs or {})["loss"])
         val_loss, val_auc = judge_videos(logits, trainer.validation, trainer.weights)
         self._require_finite(epoch, loss, val_loss)
@@ -337,39 +340,6 @@ def _layer_index(detector: keras.Model, name: str) -> int:
     raise ValueError(message)
 
 
-def _pictures(paths: Sequence[Path], size: int, memory: float) -> Lookup:
-    """Frames in the model's size; rounded to uint8 and held where they fit into `memory` GiB, else read every time."""
-    names = tf.constant([str(path) for path in paths])
-    resize = resizing(size)
-
-    def read(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:  # noqa: ARG001
-        return resize(read_frame(names[index]))
-
-    if len(paths) * size * size * 3 > memory * 2**30:
-        return read
-
-    def rounded(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.round(read(index, seed)), tf.uint8)
-
-    return _rows(_collect(_examples([rounded], len(paths))))
-
-
-def _spectra(paths: Sequence[Path]) -> np.ndarray:
-    """The spectral vector of each frame's native pixels, float32, shape (frames, rings)."""
-    names = tf.constant([str(path) for path in paths])
-    vector = SpectralVector()
-
-    def read(index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:  # noqa: ARG001
-        return vector(read_frame(names[index])[None])[0]
-
-    return _collect(_examples([read], len(paths)))
-
-
-def _collect(batches: tf.data.Dataset) -> np.ndarray:
-    """The first tensor of all batches as one array."""
-    return np.concatenate([batch[0].numpy() for batch in batches])
-
-
 def _constant_features(detector: keras.Model) -> Any:
     """The pooled features, or the maps in front of the first attention by an old formula.
 
@@ -381,61 +351,17 @@ def _constant_features(detector: keras.Model) -> Any:
     return detector.get_layer(POOL).output
 
 
-def _rows(table: np.ndarray) -> Lookup:
-    """The rows of a table, float32; the table is held once, beside the graph."""
-    with tf.device("CPU"):
-        held = tf.constant(table)
-    return lambda index, seed: tf.cast(held[index], tf.float32)  # noqa: ARG005
-
-
-def _moved(pictures: Lookup, settings: AugmentationSettings) -> Lookup:
-    return lambda index, seed: augment(pictures(index, seed), seed, settings)
-
-
-def _examples(lookups: Sequence[Lookup], count: int, views: int = 1, seed: int = 0) -> tf.data.Dataset:
-    """Batches of all examples in order, a tensor a lookup, `views` times over, each time with other seeds."""
-
-    def example(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        place = number % count
-        return tuple(lookup(place, tf.stack([seed + number // count, place])) for lookup in lookups)
-
-    numbers = tf.data.Dataset.range(views * count)
-    return numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(INFERENCE_BATCH)
-
-
-def _shuffled(
-    lookups: Sequence[Lookup],
-    labels: np.ndarray,
-    weights: np.ndarray,
-    batch_size: int,
-    epochs: int,
-    seed: int,
-) -> tf.data.Dataset:
-    """Batches of example (a tensor a lookup), label and weight, `epochs` times over, each time in another order and with other seeds."""
-    targets = tf.constant(labels[:, None], tf.float32)
-    shares = tf.constant(weights[labels], tf.float32)
-
-    def example(index: tf.Tensor, epoch: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]:
-        read = tuple(lookup(index, tf.stack([seed + epoch, index])) for lookup in lookups)
-        return read, targets[index], shares[index]
-
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(labels), dtype=tf.int64), [seed, epoch])
-        indices = tf.data.Dataset.from_tensor_slices(order)
-        return indices.map(lambda index: example(index, epoch), num_parallel_calls=tf.data.AUTOTUNE).batch(
-            batch_size
-        )
-
-    return tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(2)
-
-
 def _forward(model: keras.Model, batches: tf.data.Dataset) -> Forward:
-    """The model's inference on such batches as one traced graph."""
-    return tf.function(
-        lambda batch: model(batch, training=False), input_signature=[batches.element_spec], jit_compile=False
-    )
+    """The model's inference on such batches as one traced graph; what the model does not read passes through."""
+    read = len(model.inputs)
+
+    def infer(batch: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        return (tf.cast(model(batch[:read], training=False), tf.float32), *batch[read:])
+
+    return tf.function(infer, input_signature=[batches.element_spec], jit_compile=False)
 
 
-def _predict(forward: Forward, batches: tf.data.Dataset) -> np.ndarray:
-    """What the model says of all batches, float32."""
-    return np.concatenate([tf.cast(forward(batch), tf.float32).numpy() for batch in batches])
+def _predict(forward: Forward, batches: tf.data.Dataset) -> list[np.ndarray]:
+    """What the model says of all batches, and what passed through, float32."""
+    parts = [forward(batch) for batch in batches]
+    return [np.concatenate([tensor.numpy() for tensor in tensors]) for tensors in zip(*parts, strict=True)]

@@ -134,15 +134,16 @@ def readable_rows(catalogues: Sequence[Catalogue]) -> list[dict[str, JsonValue]]
     return [row for catalogue in catalogues for row in catalogue.videos if row["digest"] is not None]
 
 
-def require_labels(catalogues: Sequence[Catalogue]) -> None:
-    """Raise DataSetError unless there are real and fake videos: said before hours of extraction, not after them."""
+def require_labels(catalogues: Sequence[Catalogue], *, reals_suffice: bool = False) -> None:
+    """Raise DataSetError unless there are real and fake videos, or real ones where they suffice: said before hours of extraction, not after them."""
     labels = Counter(row["label"] for row in readable_rows(catalogues))
-    for label, name in enumerate(("real", "fake")):
+    for label, name in enumerate(("real",) if reals_suffice else ("real", "fake")):
         if not labels[label]:
             names = ", ".join(catalogue.name for catalogue in catalogues)
             message = (
                 f"{names} has no readable {name} video: training and judgement need both classes; add a data set with "
-                f"{name} videos to the call (`prepare` and `explore` work on one class)"
+                f"{name} videos to the call (`prepare` and `explore` work on one class"
+                + (", train.fakes=self_blended on real videos)" if name == "fake" else ")")
             )
             raise DataSetError(message)
 

@@ -18,6 +18,7 @@ from storage.manifest import (
     FAKE,
     FRAME_SCHEMA,
     LABEL_NAMES,
+    REAL,
     VIDEO_SCHEMA,
     Split,
     Status,
@@ -142,12 +143,13 @@ def assert_groups_apart(videos: pd.DataFrame) -> None:
         raise SplitError(message)
 
 
-def require_both_classes(videos: pd.DataFrame) -> None:
-    """Raise SplitError unless every split holds usable videos of both classes, and say what would help."""
+def require_both_classes(videos: pd.DataFrame, *, reals_suffice: bool = False) -> None:
+    """Raise SplitError unless every split holds usable videos of both classes, or real ones where they suffice, and say what would help."""
     counts = Counter(
         zip(*(videos.loc[videos["split"].notna(), column] for column in ("split", "label")), strict=True)
     )
-    for label, name in LABEL_NAMES.items():
+    for label in (REAL,) if reals_suffice else (REAL, FAKE):
+        name = LABEL_NAMES[label]
         own = videos[(videos["label"] == label) & videos["split"].notna()]
         groups = own["group_id"].nunique()
         if not groups:

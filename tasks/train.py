@@ -11,13 +11,22 @@ from pydantic import JsonValue
 
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
 from storage.fingerprint import fingerprint
-from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Split, Status, read_table
+from storage.manifest import (
+    FAKE,
+    FRAME_SCHEMA,
+    LABEL_NAMES,
+    REAL,
+    VIDEO_SCHEMA,
+    Split,
+    Status,
+    read_table,
+)
 from storage.workspace import Workspace
 from tasks.progress import Progress
 from tasks.stage import Artifact, Stage
 
 if TYPE_CHECKING:
-    from fourier_model.training import Frames
+    from fourier_model.examples import Frames
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +76,11 @@ def train(
     folder = split.folder(workspace)
     videos = read_table(folder / "videos.parquet", VIDEO_SCHEMA)
     frames = read_table(folder / "frames.parquet", FRAME_SCHEMA)
-    parts = {part: select_frames(videos, frames, part) for part in (Split.TRAIN, Split.VALIDATION)}
+    points = _landmarks(folder) if settings.fakes != "given" else None
+    parts = {
+        Split.TRAIN: select_frames(videos, frames, Split.TRAIN, reals_suffice=points is not None),
+        Split.VALIDATION: select_frames(videos, frames, Split.VALIDATION),
+    }
 
     from fourier_model.architecture import draw_architecture
     from fourier_model.detector import flops, parameters, save_detector
@@ -87,7 +100,7 @@ def train(
         size,
         settings,
         seed,
-        _stored(parts[Split.TRAIN], workspace),
+        _stored(parts[Split.TRAIN], workspace, points),
         _stored(parts[Split.VALIDATION], workspace),
         report,
     )
@@ -114,10 +127,12 @@ def train(
     return facts
 
 
-def select_frames(videos: pd.DataFrame, frames: pd.DataFrame, part: Split) -> pd.DataFrame:
+def select_frames(
+    videos: pd.DataFrame, frames: pd.DataFrame, part: Split, *, reals_suffice: bool = False
+) -> pd.DataFrame:
     """The frames of the usable, labelled videos of one split: `video_id`, `frame_index`, `path`, `label`; sorted.
 
-    Raises TrainingDataError unless both classes have frames.
+    Raises TrainingDataError unless both classes have frames, or the real one alone where that suffices.
     """
     usable = videos[
         (videos["status"] == Status.OK.value) & (videos["split"] == part.value) & videos["label"].notna()
@@ -126,7 +141,8 @@ def select_frames(videos: pd.DataFrame, frames: pd.DataFrame, part: Split) -> pd
     chosen = frames[columns].merge(usable[["video_id", "label"]], on="video_id", validate="many_to_one")
     chosen = chosen.sort_values(["video_id", "frame_index"], ignore_index=True)
     counts = chosen.groupby("label")["video_id"].nunique()
-    missing = [name for label, name in LABEL_NAMES.items() if not counts.get(label, 0)]
+    needed = [REAL] if reals_suffice else [REAL, FAKE]
+    missing = [LABEL_NAMES[label] for label in needed if not counts.get(label, 0)]
     if missing:
         found = ", ".join(f"{int(counts.get(label, 0))} {name}" for label, name in LABEL_NAMES.items())
         message = (
@@ -137,11 +153,20 @@ def select_frames(videos: pd.DataFrame, frames: pd.DataFrame, part: Split) -> pd
     return chosen
 
 
-def _stored(table: pd.DataFrame, workspace: Workspace) -> "Frames":
-    from fourier_model.training import Frames
+def _landmarks(folder: Path) -> pd.DataFrame:
+    """The five points of each real frame with a face, indexed by video and frame."""
+    return pd.read_parquet(folder / "landmarks.parquet").set_index(["video_id", "frame_index"])
 
+
+def _stored(table: pd.DataFrame, workspace: Workspace, points: pd.DataFrame | None = None) -> "Frames":
+    from fourier_model.examples import Frames
+
+    landmarks = None
+    if points is not None:
+        places = pd.MultiIndex.from_frame(table[["video_id", "frame_index"]])
+        landmarks = points.reindex(places).to_numpy("float64").reshape(len(table), -1, 2)
     paths = [workspace.root / path for path in table["path"]]
-    return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]))
+    return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]), landmarks)
 
 
-TRAIN = Stage("train", version=3, function=train)
+TRAIN = Stage("train", version=4, function=train)

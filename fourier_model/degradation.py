@@ -1,0 +1,103 @@
+"""What footage goes through on its way to a viewer: colour, resizing, blur, noise, compression; drawn without the class."""
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fourier_model.settings import AugmentationSettings
+
+Image = NDArray[np.uint8]
+
+INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
+STRONGEST_REDUCTION = 2.5
+BLUR = (0.3, 1.2)  # standard deviation, pixels
+NOISE = (1.0, 5.0)  # standard deviation, grey levels
+JPEG_QUALITY = (40, 100)
+RATE_FACTOR = (18, 41)  # of H.264, both ends: visually lossless to the strong compression of FaceForensics++
+
+
+def degrade(image: Image, rng: np.random.Generator, settings: AugmentationSettings) -> Image:
+    """`image`, uint8 RGB of shape (height, width, 3), with each change that is drawn, in the order of a camera's and a platform's steps.
+
+    Each change comes with the probability of its setting: colour, resize, blur, noise, and H.264 or JPEG, at most one of
+    both. Equal generators give equal images of equal ones.
+    """
+    draws = rng.random(5)
+    if draws[0] < settings.colour:
+        image = change_colour(image, rng)
+    if draws[1] < settings.resize:
+        image = resized(image, rng.uniform(1, STRONGEST_REDUCTION), rng)
+    if draws[2] < settings.blur:
+        image = blurred(image, rng.uniform(*BLUR))
+    if draws[3] < settings.noise:
+        image = noisy(image, rng.uniform(*NOISE), rng)
+    if draws[4] < settings.h264:
+        return h264([image], int(rng.integers(*RATE_FACTOR)))[0]
+    if draws[4] > 1 - settings.jpeg:
+        return jpeg(image, int(rng.integers(*JPEG_QUALITY)))
+    return image
+
+
+def change_colour(image: Image, rng: np.random.Generator) -> Image:
+    """Each channel, the hue, the saturation, the value, brightness and contrast of `image` moved at random, a few per cent each."""
+    shifted = np.clip(image + rng.uniform(-20, 20, 3), 0, 255).astype(np.uint8)
+    hsv = cv2.cvtColor(shifted, cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + rng.uniform(-5, 5)) % 180
+    hsv[..., 1:] *= rng.uniform(0.8, 1.2, 2)
+    shifted = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    contrast, brightness = rng.uniform(0.9, 1.1), rng.uniform(-25, 25)
+    moved = contrast * (shifted.astype(np.float32) - 127.5) + 127.5 + brightness
+    return np.clip(moved, 0, 255).astype(np.uint8)
+
+
+def resized(image: Image, factor: float, rng: np.random.Generator) -> Image:
+    """`image` reduced by `factor` (1 and more) and brought back to its size, each by an interpolation that is drawn."""
+    height, width = image.shape[:2]
+    small = (max(1, round(width / factor)), max(1, round(height / factor)))
+    down, up = (INTERPOLATIONS[index] for index in rng.integers(len(INTERPOLATIONS), size=2))
+    reduced = cv2.resize(image, small, interpolation=down)
+    return np.asarray(cv2.resize(reduced, (width, height), interpolation=up), np.uint8)
+
+
+def blurred(image: Image, deviation: float) -> Image:
+    """`image` under a Gaussian of this standard deviation, pixels."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), deviation), np.uint8)
+
+
+def noisy(image: Image, deviation: float, rng: np.random.Generator) -> Image:
+    """`image` with Gaussian noise of this standard deviation, grey levels, rounded and cut off at 0 and 255."""
+    return np.clip(np.rint(image + rng.normal(0, deviation, image.shape)), 0, 255).astype(np.uint8)
+
+
+def jpeg(image: Image, quality: int) -> Image:
+    """`image` through JPEG of this quality, 1 to 100, with halved colour resolution."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def h264(images: list[Image], rate_factor: int) -> list[Image]:
+    """A clip, RGB images of one size, through H.264 at this constant rate factor (CRF), 0 to 51, 4:2:0.
+
+    The first image is coded by itself, each other as what differs from the one before. An odd edge is padded for the encoder.
+    """
+    height, width = images[0].shape[:2]
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height = width + width % 2, height + height % 2
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.options = {"crf": str(rate_factor), "preset": "veryfast", "tune": "zerolatency"}
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    pad = ((0, height % 2), (0, width % 2), (0, 0))
+    packets = []
+    for image in images:
+        padded = np.pad(image, pad, mode="edge")
+        packets += encoder.encode(av.VideoFrame.from_ndarray(padded, format="rgb24"))
+    packets += encoder.encode(None)
+    decoded = [frame for packet in packets for frame in decoder.decode(packet)] + decoder.decode(None)
+    return [np.asarray(frame.to_ndarray(format="rgb24")[:height, :width], np.uint8) for frame in decoded]
