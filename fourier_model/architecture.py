@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from fourier_model.detector import BRANCH, JOIN
+from fourier_model.detector import BRANCH, JOIN, POOL, TAP
 from fourier_model.placement import is_attention
 
 COLOURS = {
@@ -43,11 +43,13 @@ def blocks(model: Any) -> list[Block]:
     """The blocks of a Keras model of one input and one output, from first to last.
 
     A block is what lies between two tensors that all data pass through, and the normalisation, activation, pooling and
-    dropout that follow. The frequency branch is a block of its own, in front of the layer that it joins.
+    dropout that follow. The frequency branch is a block of its own, in front of the layer that it joins; the pooling of inner
+    layers is not drawn, only where it is joined.
     """
     groups: list[list[Any]] = []
     branch = [layer for layer in model.layers if layer.name.startswith(BRANCH)]
-    for group in _between_bottlenecks([layer for layer in model.layers if layer not in branch]):
+    line = [layer for layer in model.layers if not layer.name.startswith((BRANCH, TAP))]
+    for group in _between_bottlenecks(line):
         if branch and group[0].name == JOIN:
             groups.append(branch)
         if groups and len(group) == 1 and _kind(group[0]) in ATTACHED:
@@ -187,7 +189,7 @@ def _shape(layer: Any) -> str:
 def _part(group: list[Any], before: str) -> str:
     if group[0].name.startswith(BRANCH):
         return "frequency"
-    if before in ("head", "frequency") or any(_kind(layer) == "GlobalAveragePooling2D" for layer in group):
+    if before in ("head", "frequency") or any(layer.name == POOL for layer in group):
         return "head"
     if any(is_attention(layer) for layer in group):
         return "attention"

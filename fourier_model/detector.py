@@ -18,6 +18,7 @@ from fourier_model.settings import BackboneSettings, ModelSettings
 
 RESIZE, POOL, LOGIT = "resize", "pool", "logit"
 BRANCH, JOIN = "frequency_", "join"
+TAP = "tap_"
 SPECTRUM = f"{BRANCH}spectrum"
 BRANCH_UNITS = (64, 32)
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -34,7 +35,7 @@ def build_detector(
 
     Input: RGB in 0 to 255, float32, shape (batch, height, width, 3) of any height and width. Output: the logit of fake,
     float32, shape (batch, 1). Inside: resized to `size` x `size` pixels (bilinear, antialiased; nothing happens to an image of that
-    size), preprocessed, the backbone with attention in it, global average pooling, where the settings ask for it joined by the
+    size), preprocessed, the backbone with attention in it, average pooling of its last maps or of those of several layers, where the settings ask for it joined by the
     frequency branch, a dense layer with dropout before and behind, the logit. `seed` draws the random weights; `precision` is "float32", or "bfloat16" for the
     arithmetic between the preprocessing and the logit.
     Raises ValueError for a `size` that is too small for the backbone or an unknown place, BackboneWeightsError where the weights cannot be had.
@@ -61,21 +62,39 @@ def _assemble(
         return source.getrandbits(31)
 
     places = attention_places(model, backbone.name)
+    reached = {}
 
     def attend(place: str, maps: Any) -> Any:
-        return attention_layer(model, place, draw_seed)(maps) if place in places else maps
+        reached[place] = attention_layer(model, place, draw_seed)(maps) if place in places else maps
+        return reached[place]
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")
     # Resizing alone would put all layers behind it into training mode where a caller leaves `training` out.
     resized = resizing(size)(image, training=False)
-    x = build_backbone(backbone, resized, attend, draw_seed, weights)
-    x = keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")(x)
+    last = build_backbone(backbone, resized, attend, draw_seed, weights)
+    x = _pooled([reached[name] for name in model.features or ()] or [last], model.cells)
+    if model.features:
+        x = keras.layers.BatchNormalization(center=False, scale=False, name="standardised", dtype="float32")(
+            x
+        )
     if model.frequency_branch:
         x = keras.layers.Concatenate(name=JOIN)([x, _frequency_branch(image, draw_seed)])
     x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout1")(x)
-    x = _dense(model.dense_units, "dense", draw_seed(), activation="relu")(x)
-    x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout2")(x)
+    if model.dense_units:
+        x = _dense(model.dense_units, "dense", draw_seed(), activation="relu")(x)
+        x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout2")(x)
     return keras.Model(image, _logit(x, model.output, draw_seed()), name="detector")
+
+
+def _pooled(maps: list[Any], cells: int) -> Any:
+    """The means of the maps over whole maps or cells, joined; float32, the layer called `POOL` gives them."""
+    if cells == 1 and len(maps) == 1:
+        return keras.layers.GlobalAveragePooling2D(name=POOL, dtype="float32")(maps[0])
+    vectors = []
+    for number, one in enumerate(maps, start=1):
+        means = keras.layers.AdaptiveAveragePooling2D(cells, name=f"{TAP}cells{number}", dtype="float32")(one)
+        vectors.append(keras.layers.Reshape((-1,), name=f"{TAP}pool{number}", dtype="float32")(means))
+    return keras.layers.Concatenate(name=POOL, dtype="float32")(vectors)
 
 
 def _frequency_branch(image: Any, draw_seed: Callable[[], int]) -> Any:

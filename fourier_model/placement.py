@@ -15,25 +15,39 @@ PREFIX = "attention_"
 
 
 def attention_places(model: ModelSettings, backbone: str) -> tuple[str, ...]:
-    """The layers that attention follows, as set or by default; those of the first recipe stand behind the whole backbone.
+    """The layers that attention follows, as set or by default; those of the first recipe stand behind the last layer that is used.
 
-    Raises ValueError for a layer that the backbone does not have, or one that is named twice.
+    Raises ValueError for a layer that the backbone does not have, one that is named twice, or one behind all of `model.features`.
     """
     known = PLACES[backbone]
+    if model.features:
+        require_layers("model.features", model.features, backbone)
+        known = known[: max(map(known.index, model.features)) + 1]
     if model.attention == "none":
         return ()
     if model.places is None:
-        return known[-1:] if model.attention in FORMULAS else DEFAULT_PLACES[backbone]
-    unknown = [name for name in model.places if name not in known]
+        default = known[-1:] if model.attention in FORMULAS else DEFAULT_PLACES[backbone]
+        return tuple(place for place in default if place in known)
+    require_layers("model.places", model.places, backbone)
+    unused = [place for place in model.places if place not in known]
+    if unused:
+        message = f"model.places names {unused[0]}, which lies behind all of model.features, {', '.join(model.features or ())}, and is left out"
+        raise ValueError(message)
+    return model.places
+
+
+def require_layers(setting: str, names: tuple[str, ...], backbone: str) -> None:
+    """Raise ValueError for a layer that the backbone does not have, or one that is named twice."""
+    known = PLACES[backbone]
+    unknown = [name for name in names if name not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        message = f"model.places must name layers of backbone.name={backbone}, got {unknown[0]}: {hint}known: {', '.join(known)}"
+        message = f"{setting} must name layers of backbone.name={backbone}, got {unknown[0]}: {hint}known: {', '.join(known)}"
         raise ValueError(message)
-    if len(set(model.places)) < len(model.places):
-        message = f"model.places must name each layer once, got {', '.join(model.places)}"
+    if len(set(names)) < len(names):
+        message = f"{setting} must name each layer once, got {', '.join(names)}"
         raise ValueError(message)
-    return model.places
 
 
 def attention_layer(model: ModelSettings, place: str, draw_seed: Callable[[], int]) -> Any:

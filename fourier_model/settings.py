@@ -75,11 +75,22 @@ class ModelSettings(BaseModel):
         False,
         description="Whether the radial spectrum of the native pixels joins the features of the backbone.",
     )
+    features: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Layers of the backbone whose pooled maps are joined and standardised, mixed0 to mixed10 or stage1 to stage3; what lies behind the "
+            "last of them is left out. By default the last layer alone, not standardised."
+        ),
+    )
+    cells: int = Field(
+        1, ge=1, le=5, description="Cells across and down in which maps are averaged; 1 averages whole maps."
+    )
     output: Literal["logit", "softmax"] = Field(
         "logit", description="One logit, or two classes whose logits' difference is the detector's logit."
     )
     dense_units: int = Field(
-        128, ge=1, le=8192, description="Width of the dense layer before the logit, units."
+        128, ge=0, le=8192, description="Width of the dense layer before the logit, units; 0 leaves it out."
     )
     dropout: float = Field(
         0.3, ge=0, lt=1, description="Share of features dropped before each dense layer (0 to 1)."
