@@ -11,6 +11,7 @@ from fourier_model.settings import AugmentationSettings
 
 Image = NDArray[np.uint8]
 
+LEVELS = np.arange(256.0)[:, None]
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
 STRONGEST_REDUCTION = 2.5
 BLUR = (0.3, 1.2)  # standard deviation, pixels
@@ -43,14 +44,19 @@ def degrade(image: Image, rng: np.random.Generator, settings: AugmentationSettin
 
 def change_colour(image: Image, rng: np.random.Generator) -> Image:
     """Each channel, the hue, the saturation, the value, brightness and contrast of `image` moved at random, a few per cent each."""
-    shifted = np.clip(image + rng.uniform(-20, 20, 3), 0, 255).astype(np.uint8)
-    hsv = cv2.cvtColor(shifted, cv2.COLOR_RGB2HSV).astype(np.float32)
-    hsv[..., 0] = (hsv[..., 0] + rng.uniform(-5, 5)) % 180
-    hsv[..., 1:] *= rng.uniform(0.8, 1.2, 2)
-    shifted = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    shifted = _mapped(image, LEVELS + rng.uniform(-20, 20, 3))
+    hue, (saturation, value) = rng.uniform(-5, 5), rng.uniform(0.8, 1.2, 2)
+    turned = np.hstack([(LEVELS + hue) % 180, LEVELS * saturation, LEVELS * value])
+    hsv = _mapped(cv2.cvtColor(shifted, cv2.COLOR_RGB2HSV), turned)
     contrast, brightness = rng.uniform(0.9, 1.1), rng.uniform(-25, 25)
-    moved = contrast * (shifted.astype(np.float32) - 127.5) + 127.5 + brightness
-    return np.clip(moved, 0, 255).astype(np.uint8)
+    level = contrast * (LEVELS - 127.5) + 127.5 + brightness
+    return _mapped(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8), np.repeat(level, 3, axis=1))
+
+
+def _mapped(image: Image, levels: NDArray[np.float64]) -> Image:
+    """Each level of each channel replaced by what `levels`, shape (256, 3), says, cut off at 0 and 255."""
+    table = np.clip(levels, 0, 255).astype(np.uint8)[None]
+    return np.asarray(cv2.LUT(image, table), np.uint8)
 
 
 def resized(image: Image, factor: float, rng: np.random.Generator) -> Image:
