@@ -8,7 +8,6 @@ from fourier_model.metrics import (
     EvaluationSettings,
     MetricError,
     SingleClassError,
-    _Ranking,
     auc,
     auc_difference,
     confusion_matrix,
@@ -16,6 +15,7 @@ from fourier_model.metrics import (
     mean_interval,
     recall,
 )
+from fourier_model.ranking import Ranking
 
 FEW = EvaluationSettings(resamples=200)
 
@@ -34,7 +34,7 @@ def test_a_weighted_sample_is_judged_like_the_sample_repeated_as_scikit_learn_do
     times = np.random.default_rng(seed).integers(0, 4, count)
     times[:2] += 1
     again_labels, again_scores = np.repeat(labels, times), np.repeat(scores, times)
-    ranking, weights = _Ranking(labels.astype(float), scores), times[None].astype(float)
+    ranking, weights = Ranking(labels.astype(float), scores), times[None].astype(float)
     assert ranking.auc(weights)[0] == pytest.approx(sklearn_metrics.roc_auc_score(again_labels, again_scores))
     assert ranking.average_precision(weights)[0] == pytest.approx(
         sklearn_metrics.average_precision_score(again_labels, again_scores)
