@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from fourier_model.metrics import (
     recall,
     require_both_classes,
 )
+from fourier_model.one_class import judge_one_class
 from fourier_model.spectrum import RINGS
 from storage.manifest import FAKE, Split
 from storage.workspace import Workspace, write_whole
@@ -47,14 +49,34 @@ def evaluate(
     `figures.json`. Scores are ranked by their logits, since probabilities saturate.
     Raises SingleClassError where the test split lacks a class, MetricError for scores that are not finite.
     """
+    record = json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
+    frames, videos = score_split(workspace, split, training, Split.TEST)
+    require_both_classes(videos["label"], "judgement on the test split")
+    baseline = _baseline(workspace, split, videos, settings, seed)
+    return judge_scores(output, frames, videos, record, baseline, settings, seed)
+
+
+def judge_scores(
+    output: Path,
+    frames: pd.DataFrame,
+    videos: pd.DataFrame,
+    calibration: Mapping[str, Any],
+    baseline: dict[str, Any],
+    settings: EvaluationSettings,
+    seed: int,
+) -> dict[str, JsonValue]:
+    """Judge the frames and videos that `score_split` scored, and write what `evaluate` writes; returns its summary.
+
+    `calibration` is what `calibration.json` holds; `baseline` what is said of the spectral baseline. Where all videos are of one
+    class, what needs both is null with the reason, and recall or false alarms are still there.
+    Raises MetricError for scores that are not finite.
+    """
     from scipy.special import logit
 
     from fourier_model.calibration import probability
 
-    record = json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
-    temperature, threshold = record["temperature"], record["threshold"]
-    frames, videos = score_split(workspace, split, training, Split.TEST)
-    require_both_classes(videos["label"], "judgement on the test split")
+    judge_any = judge if len(set(videos["label"])) > 1 else judge_one_class
+    temperature, threshold = calibration["temperature"], calibration["threshold"]
     cut = float(logit(threshold))
     for table in (frames, videos):
         table["probability"] = probability(table["logit"], temperature)
@@ -62,7 +84,7 @@ def evaluate(
     frames.to_parquet(output / "frames.parquet", index=False)
     videos.to_parquet(output / "videos.parquet", index=False)
     metrics: dict[str, Any] = {
-        level: judge(table["label"], table["logit"] / temperature, table["group_id"], cut, settings, seed)
+        level: judge_any(table["label"], table["logit"] / temperature, table["group_id"], cut, settings, seed)
         for level, table in (("video", videos), ("frame", frames))
     }
     metrics |= {
@@ -72,7 +94,7 @@ def evaluate(
         "counts": {"videos": len(videos), "frames": len(frames)},
         "by_dataset": _by_dataset(videos, settings, seed),
         "by_method": _by_method(videos, temperature, cut, settings, seed),
-        "baseline": _baseline(workspace, split, videos, settings, seed),
+        "baseline": baseline,
     }
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
     _draw(output, frames, videos, metrics)
@@ -185,10 +207,6 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
     threshold = metrics["threshold"]
     levels = {"videos": videos, "frames": frames}
     drawn = {
-        "roc.png": (
-            figures.roc({name: (table["label"], table["logit"]) for name, table in levels.items()}),
-            "How many fakes are found at how many false alarms, over all thresholds.",
-        ),
         "confusion_videos.png": (
             figures.confusion(metrics["video"]["confusion_matrix"], "Videos"),
             f"Test videos at the threshold {threshold:.3f}; shares are of the row.",
@@ -201,11 +219,18 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
             figures.score_distribution(videos["label"], videos["probability"], threshold),
             "Every test video, by its true class; the height within a class means nothing.",
         ),
-        "reliability.png": (
-            figures.reliability(videos["label"], videos["probability"]),
-            "On the dotted line, probabilities mean what they say.",
-        ),
     }
+    if len(set(videos["label"])) > 1:
+        drawn |= {
+            "roc.png": (
+                figures.roc({name: (table["label"], table["logit"]) for name, table in levels.items()}),
+                "How many fakes are found at how many false alarms, over all thresholds.",
+            ),
+            "reliability.png": (
+                figures.reliability(videos["label"], videos["probability"]),
+                "On the dotted line, probabilities mean what they say.",
+            ),
+        }
     for name, (figure, _) in drawn.items():
         write_whole(output / name, figures.png(figure))
     captions = {name: caption for name, (_, caption) in drawn.items()}

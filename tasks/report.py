@@ -133,12 +133,16 @@ def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None, warnings: list
     (_, alarms), (missed, caught) = video["confusion_matrix"]
     counts = video["counts"]
     auc = video["auc"]
-    sentences = [
-        f"On {counts['samples']} test videos that it never saw ({counts['real']} real, {counts['fake']} fake), the detector "
-        f"scores a random fake above a random real {auc['value']:.1%} of the time{_interval(auc)}.",
-        f"At its threshold it finds {caught} of {caught + missed} fakes and calls {alarms} of {counts['real']} reals fake.",
-    ]
-    if auc["low"] is None or auc["low"] <= 0.5:
+    judged_videos = f"On {counts['samples']} test videos that it never saw ({counts['real']} real, {counts['fake']} fake), the detector"
+    verdicts = f"finds {caught} of {caught + missed} fakes and calls {alarms} of {counts['real']} reals fake."
+    if auc["value"] is None:
+        sentences = [f"{judged_videos} {verdicts} Videos of one class say nothing of how it ranks."]
+    else:
+        sentences = [
+            f"{judged_videos} scores a random fake above a random real {auc['value']:.1%} of the time{_interval(auc)}.",
+            f"At its threshold it {verdicts}",
+        ]
+    if auc["value"] is not None and (auc["low"] is None or auc["low"] <= 0.5):
         sentences.append("It is not shown to be better than guessing.")
     if "sentence" in judged["metrics"]["baseline"]:
         sentences.append(judged["metrics"]["baseline"]["sentence"])
@@ -269,6 +273,7 @@ def _figures(folder: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
             "kind": "map wide" if name in COLOUR_MAPS else "chart",
         }
         for name in names
+        if name in captions
     ]
 
 
