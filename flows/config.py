@@ -10,6 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fourier_model.metrics import EvaluationSettings
+from fourier_model.pooling import PoolingSettings
+from fourier_model.selective import AbstentionSettings
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
 from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.catalogue import GroupBy
@@ -54,6 +56,29 @@ class DataSetDefaults(BaseModel):
     )
 
 
+class JudgementSettings(EvaluationSettings, PoolingSettings, AbstentionSettings):
+    """How videos are scored and judged."""
+
+    @property
+    def intervals(self) -> EvaluationSettings:
+        """The part that the judgement of test videos depends on."""
+        return EvaluationSettings.model_validate(
+            self.model_dump(include=set(EvaluationSettings.model_fields))
+        )
+
+    @property
+    def pooled(self) -> PoolingSettings:
+        """The part that a video's score depends on."""
+        return PoolingSettings.model_validate(self.model_dump(include=set(PoolingSettings.model_fields)))
+
+    @property
+    def abstention(self) -> AbstentionSettings:
+        """The part that the choice of the band of abstention depends on."""
+        return AbstentionSettings.model_validate(
+            self.model_dump(include=set(AbstentionSettings.model_fields))
+        )
+
+
 class Settings(BaseModel):
     """Everything that the result of a run depends on."""
 
@@ -74,7 +99,7 @@ class Settings(BaseModel):
     backbone: BackboneSettings = BackboneSettings()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
-    evaluate: EvaluationSettings = EvaluationSettings()
+    evaluate: JudgementSettings = JudgementSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -48,14 +48,23 @@ def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
         settings=settings.train,
         seed=seed,
     )
-    calibration = walk.stage(CALIBRATE, "calibrate", split=split, training=training, size=size)
+    calibration = walk.stage(
+        CALIBRATE,
+        "calibrate",
+        split=split,
+        training=training,
+        size=size,
+        pooling=settings.evaluate.pooled,
+        abstention=settings.evaluate.abstention,
+        seed=seed,
+    )
     evaluation = walk.stage(
         EVALUATE,
         "evaluate",
         split=split,
         training=training,
         calibration=calibration,
-        settings=settings.evaluate,
+        settings=settings.evaluate.intervals,
         seed=seed,
     )
     bundle = walk.stage(

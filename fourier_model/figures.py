@@ -269,10 +269,21 @@ def confusion(matrix: Sequence[Sequence[int]], title: str) -> Figure:
     return figure
 
 
-def score_distribution(labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> Figure:
-    """Every video's probability by class, and the threshold; `labels` 0 or 1, `probabilities` 0 to 1, shape (videos,)."""
+def score_distribution(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    threshold: float,
+    band: tuple[float | None, float | None] = (None, None),
+) -> Figure:
+    """Every video's probability by class, the threshold, and the band of abstention where there is one.
+
+    `labels` 0 or 1, `probabilities` 0 to 1, both shape (videos,); `band` holds the probabilities at its ends.
+    """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     figure, axes = _axes(5.0, 2.8)
+    low, high = band
+    if low is not None and high is not None:
+        axes.axvspan(low, high, color="0.9", linewidth=0)
     for label, name in enumerate(CLASSES):
         chosen = np.sort(probabilities[labels == label])
         spread = ((np.arange(len(chosen)) * 0.618) % 1 - 0.5) * 0.6  # even, and the same in every run
@@ -294,36 +305,64 @@ def score_distribution(labels: ArrayLike, probabilities: ArrayLike, threshold: f
     return figure
 
 
-def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 5) -> Figure:
-    """Share of fakes among videos of like probability, with the number of videos in each bin.
+def reliability(rows: Sequence[Mapping[str, float]], confidence: float) -> Figure:
+    """Share of fakes among videos of like probability, with its interval and the number of videos, a point a bin.
 
-    `labels` 0 or 1, `probabilities` 0 to 1, both shape (videos,). The bins are equally wide; on the diagonal, probabilities
-    mean what they say.
+    `rows` hold `mean_probability`, `share_of_fakes`, `low`, `high` and `samples`, lowest probability first. On the diagonal,
+    probabilities mean what they say.
     """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     figure, axes = _axes(4.4, 4.3)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-    members = np.minimum((probabilities * bins).astype(int), bins - 1)
-    points = [
-        (probabilities[members == k].mean(), labels[members == k].mean(), int(np.sum(members == k)))
-        for k in np.unique(members)
-    ]
-    x, y, counts = (list(column) for column in zip(*points, strict=True))
-    axes.plot(x, y, color=_PALETTE[2], marker="o")
-    for mean, share, count in points:
+    table = pd.DataFrame(rows)
+    x, y = table["mean_probability"], table["share_of_fakes"]
+    axes.vlines(x, table["low"], table["high"], color=_PALETTE[2], alpha=0.45, linewidth=3)
+    axes.plot(x, y, color=_PALETTE[2], marker="o", markersize=5, linewidth=1)
+    for mean, share, count in zip(x, y, table["samples"], strict=True):
         axes.annotate(
-            f"n = {count}",
+            f"{count:.0f}",
             (mean, share),
             textcoords="offset points",
             xytext=(6, -11 if share > 0.5 else 6),
-            fontsize=8,
+            fontsize=7,
         )
     axes.set(
         xlabel="mean probability of fake",
-        ylabel="share of fakes",
-        title=f"Reliability (n = {sum(counts)} videos)",
-        xlim=(-0.03, 1.12),
+        ylabel=f"share of fakes, with {confidence:.0%} interval",
+        title=f"Reliability (n = {table['samples'].sum():.0f} videos)",
+        xlim=(-0.03, 1.08),
         ylim=(-0.05, 1.05),
+    )
+    return figure
+
+
+def risk_coverage(
+    coverage: ArrayLike,
+    risk: ArrayLike,
+    videos: int,
+    target: float,
+    chosen: tuple[float | None, float | None],
+) -> Figure:
+    """Error rate among the videos that are farthest from the threshold, over the share of videos that are.
+
+    `coverage` and `risk` are shares, shape (distances,), rising coverage; `target` is the error rate that was asked for, and
+    `chosen` coverage and error rate of the band, None where there is none.
+    """
+    figure, axes = _axes(4.4, 3.4)
+    axes.step(np.asarray(coverage), np.asarray(risk), where="pre", color=_PALETTE[2])
+    axes.axhline(target, color=GREY, linestyle=":", linewidth=1)
+    axes.annotate(
+        "asked for", (0.01, target), textcoords="offset points", xytext=(0, 4), fontsize=8, color=GREY
+    )
+    share, error = chosen
+    if share is not None and error is not None:
+        axes.plot([share], [error], color=_PALETTE[1], marker="o", linestyle="none", label="with the band")
+        axes.legend(frameon=False, fontsize=8)
+    axes.set(
+        xlabel="share of videos with a verdict (coverage)",
+        ylabel="share of wrong verdicts (risk)",
+        title=f"Risk and coverage (n = {videos} videos)",
+        xlim=(0, 1.03),
+        ylim=(-0.02, max(0.3, 1.1 * float(np.max(risk)), 1.2 * target)),
     )
     return figure
 

@@ -25,6 +25,9 @@ __all__ = [
     "require_both_classes",
 ]
 
+FALSE_ALARM_RATES = {"tpr_at_fpr_0.01": 0.01, "tpr_at_fpr_0.001": 0.001}
+"""The shares of reals called fake at which the share of fakes that are found is told, by the name of that number."""
+
 
 def confusion_matrix(labels: ArrayLike, scores: ArrayLike, threshold: float) -> list[list[int]]:
     """Counts [[real called real, real called fake], [fake called real, fake called fake]]; fake is score >= threshold."""
@@ -106,15 +109,18 @@ def auc(
 def recall(
     scores: ArrayLike, groups: ArrayLike, threshold: float, settings: EvaluationSettings, seed: int
 ) -> Estimate:
-    """Share of `scores`, all of them of fakes, that reach the threshold, with its interval. Raises MetricError like `judge`."""
+    """Share of `scores` that reach the threshold, with its interval: the recall of fakes, or the false alarm rate of reals.
+
+    Arguments as in `judge`, all samples of one class. Raises MetricError like `judge`.
+    """
     labels, scores, groups = checked(np.ones(np.shape(scores)), scores, groups)
-    caught = (scores >= threshold).astype(np.float64)
+    called = (scores >= threshold).astype(np.float64)
 
     def share(weights: Floats) -> Floats:
-        return (weights @ caught / weights.sum(axis=1))[None]
+        return (weights @ called / weights.sum(axis=1))[None]
 
     resampled, _ = resample(share, labels, groups, settings, seed, both_classes=False)
-    return estimate(float(caught.mean()), resampled[0], settings, "")
+    return estimate(float(called.mean()), resampled[0], settings, "")
 
 
 def auc_difference(
@@ -162,6 +168,11 @@ def _numbers(labels: Floats, scores: Floats, threshold: float, weights: Floats) 
         "fake_precision": _ratio(caught_fake, caught_fake + false_alarm),
         "fake_recall": sensitivity,
         "fake_f1": 2 * caught_fake / (2 * caught_fake + false_alarm + missed_fake),
+    } | {
+        name: ranking.recall_at(weights, rate)
+        if _least_reals(rate) <= np.sum(labels == 0)
+        else np.full(len(weights), np.nan)
+        for name, rate in FALSE_ALARM_RATES.items()
     }
 
 
@@ -181,6 +192,13 @@ def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
 
 
+def _least_reals(alarm_rate: float) -> int:
+    """How many reals there must be for one false alarm to be no more than this share of them."""
+    return round(1 / alarm_rate)
+
+
 def _why_undefined(name: str) -> str:
+    if name in FALSE_ALARM_RATES:
+        return f"fewer than {_least_reals(FALSE_ALARM_RATES[name])} reals: one false alarm is more than {FALSE_ALARM_RATES[name]:.1%} of them"
     kind, _, part = name.partition("_")
     return f"nothing was called {kind}" if part == "precision" else "not defined"

@@ -6,9 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fourier_model.metrics import CLASSES, Estimate, EvaluationSettings, confusion_matrix, recall
+from fourier_model.metrics import (
+    CLASSES,
+    FALSE_ALARM_RATES,
+    Estimate,
+    EvaluationSettings,
+    confusion_matrix,
+    recall,
+)
 
-COMPARING = ("auc", "average_precision", "equal_error_rate", "balanced_accuracy")
+COMPARING = ("auc", "average_precision", "equal_error_rate", "balanced_accuracy", *FALSE_ALARM_RATES)
 """The numbers of `judge` that need real and fake samples."""
 
 

@@ -46,3 +46,10 @@ class Ranking:
         row = np.arange(len(weights))
         share = gap[row, after - 1] / (gap[row, after - 1] - gap[row, after])
         return alarms[row, after - 1] + share * (alarms[row, after] - alarms[row, after - 1])
+
+    def recall_at(self, weights: Floats, alarm_rate: float) -> Floats:
+        """Highest share of fakes caught at a threshold that calls at most this share of the reals fake."""
+        fakes, reals = self._steps(weights)
+        allowed = np.cumsum(reals, axis=1) <= alarm_rate * reals.sum(axis=1, keepdims=True) + 1e-9
+        caught = np.cumsum(fakes, axis=1) / fakes.sum(axis=1, keepdims=True)
+        return np.max(np.where(allowed, caught, 0), axis=1)

@@ -31,6 +31,12 @@ class EvaluationSettings(BaseModel):
         le=0.999,
         description="Probability that an interval is meant to cover the true value (0 to 1).",
     )
+    bins: int = Field(
+        10,
+        ge=1,
+        le=100,
+        description="Bins of the calibration errors and the reliability diagram (a count); fewer for under 20 samples a bin.",
+    )
 
 
 @dataclass(frozen=True)

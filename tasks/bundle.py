@@ -13,25 +13,38 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
+from fourier_model.pooling import PoolingSettings
 from storage.manifest import LABEL_NAMES, Split
 from storage.workspace import Workspace
 from tasks.explore import read_split, usable_videos
 from tasks.stage import Artifact, Stage
 
 SAMPLE = "sample"
+FORMAT_VERSION = 2
+"""Of `model.json`; raised when a reader of the older format would be wrong."""
 PACKAGES = ("keras", "tensorflow", "numpy")
 PREPROCESSING = (
     "RGB, 0 to 255, float32, any height and width; resized to input_size x input_size (bilinear, antialiased) and scaled "
     "for the backbone inside the model"
 )
+CALIBRATION = ("temperature", "bias", "bias_gain", "nll_before", "nll_after", "cross_fitted", "abstention")
 NUMBERS = {
     "auc": "AUC",
     "average_precision": "average precision",
     "equal_error_rate": "equal error rate",
+    "tpr_at_fpr_0.01": "fakes found at 1 % false alarms",
+    "tpr_at_fpr_0.001": "fakes found at 0.1 % false alarms",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
 }
-"""The numbers that are shown, in order, and what they are called."""
+"""The numbers of scores that are shown, in order, and what they are called."""
+PROBABILITIES = {
+    "brier": "Brier score",
+    "nll": "negative log-likelihood (nats)",
+    "ece_equal_width": "calibration error, bins of equal width",
+    "ece_equal_mass": "calibration error, bins of equal mass",
+}
+"""The numbers of probabilities that are shown, in order, and what they are called."""
 
 
 def bundle(
@@ -52,14 +65,17 @@ def bundle(
     trained = _read_json(training.folder(workspace) / "training.json")
     videos, _ = read_split(workspace, split)
     record: dict[str, Any] = {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "input_size": calibrated["input_size"],
         "preprocessing": PREPROCESSING,
         "output": "one logit a frame, higher is more fake",
         "class_order": list(LABEL_NAMES.values()),
         "pooling": calibrated["pooling"],
-        "score": "probability of fake: sigmoid(mean of the frames' logits / temperature); fake from the threshold on",
-        "calibration": {name: calibrated[name] for name in ("temperature", "nll_before", "nll_after")},
+        "score": (
+            "probability of fake: sigmoid(pooled logit / temperature + bias); fake from the threshold on, and no verdict for logits "
+            "nearer to the threshold's than the margin of abstention"
+        ),
+        "calibration": {name: calibrated[name] for name in CALIBRATION},
         "threshold": calibrated["threshold"],
         "threshold_rule": calibrated["rule"],
         "metrics": metrics,
@@ -113,14 +129,19 @@ def _card(record: dict[str, Any]) -> str:
     )
     environment.filters["estimate"] = words_of_estimate
     return environment.get_template("model_card.md.j2").render(
-        record, numbers=NUMBERS, sample_only=trained_on_sample_only(record["data"])
+        record,
+        numbers=NUMBERS | PROBABILITIES,
+        pooling_words=PoolingSettings.model_validate(record["pooling"]).words,
+        sample_only=trained_on_sample_only(record["data"]),
     )
 
 
 def words_of_estimate(estimate: dict[str, Any]) -> str:
-    """`0.981 (0.950 to 1.000)`, or why there is no number."""
+    """`0.981 (0.950 to 1.000)`, or why there is no number or interval."""
     if estimate["value"] is None:
         return f"not defined: {estimate['reason']}"
+    if "if_calibrated" in estimate:
+        return f"{estimate['value']:.3f} ({estimate['bins']} bins; {estimate['if_calibrated']:.3f} by chance if calibrated)"
     if estimate["low"] is None:
         return f"{estimate['value']:.3f} ({estimate['reason']})"
     return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
@@ -131,4 +152,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-BUNDLE = Stage("bundle", version=2, function=bundle, folder="models")
+BUNDLE = Stage("bundle", version=3, function=bundle, folder="models")

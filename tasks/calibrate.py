@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
+from scipy.special import logit
 
-from fourier_model.metrics import MetricError
+from fourier_model.metrics import EvaluationSettings, MetricError
+from fourier_model.pooling import PoolingSettings, pool_logits
+from fourier_model.selective import AbstentionSettings
 from storage.manifest import Split
 from storage.workspace import Workspace
 from tasks.explore import read_split, usable_videos
@@ -17,23 +20,26 @@ from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
 
+INTERVALS = EvaluationSettings()
+"""Of what is chosen here: another number of resamples in the judgement of the test videos must not choose anew."""
+
 
 def score_split(
-    workspace: Workspace, split: Artifact, training: Artifact, part: Split
+    workspace: Workspace, split: Artifact, training: Artifact, part: Split, pooling: PoolingSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The frames and the videos of one part of the split with their logits, float64, before any temperature.
 
-    A video's logit is the mean of its frames' logits. Frames carry `label` and `group_id` of their video.
+    A video's logit is pooled from its frames' logits as the settings say. Frames carry `label` and `group_id` of their video.
     Raises MetricError where the part has no usable video, or a score is not finite.
     """
-    from fourier_model.calibration import mean_logits
     from fourier_model.detector import load_detector
     from fourier_model.scoring import score_frames
 
     videos, frames = read_split(workspace, split)
     videos = usable_videos(videos)
     videos = videos.loc[
-        videos["split"] == part, ["video_id", "dataset", "method", "group_id", "label", "path"]
+        videos["split"] == part,
+        ["video_id", "dataset", "method", "compression", "group_id", "label", "path"],
     ]
     frames = frames.loc[
         frames["video_id"].isin(videos["video_id"]), ["video_id", "frame_index", "timestamp_s", "path"]
@@ -51,7 +57,7 @@ def score_split(
             f"the detector's score of {first} is not finite: training diverged, lower train.learning_rate"
         )
         raise MetricError(message)
-    pooled = mean_logits(frames["video_id"], frames["logit"])
+    pooled = pool_logits(frames["video_id"], frames["logit"], pooling)
     videos = videos[videos["video_id"].isin(pooled.index)].astype({"label": "int8"}).reset_index(drop=True)
     videos["logit"] = videos["video_id"].map(pooled)
     frames = frames.merge(
@@ -61,37 +67,60 @@ def score_split(
 
 
 def calibrate(
-    output: Path, workspace: Workspace, split: Artifact, training: Artifact, size: int
+    output: Path,
+    workspace: Workspace,
+    split: Artifact,
+    training: Artifact,
+    size: int,
+    pooling: PoolingSettings,
+    abstention: AbstentionSettings,
+    seed: int,
 ) -> dict[str, JsonValue]:
-    """Fit the temperature and choose the threshold on the validation videos.
+    """Fit what makes probabilities of logits, choose the threshold and the band of abstention, on the validation videos.
 
     Writes `calibration.json`, `validation_frames.parquet` and `validation_videos.parquet`.
     Raises SingleClassError where the validation split lacks a class, MetricError like `score_split`.
     """
-    from fourier_model.calibration import choose_threshold, fit_temperature, probability
+    from fourier_model.calibration import (
+        choose_calibration,
+        choose_threshold,
+        negative_log_likelihood,
+        probability,
+    )
+    from fourier_model.selective import choose_band
 
-    frames, videos = score_split(workspace, split, training, Split.VALIDATION)
-    fit = fit_temperature(videos["logit"], videos["label"])
-    choice = choose_threshold(videos["logit"] / fit.temperature, videos["label"])
+    frames, videos = score_split(workspace, split, training, Split.VALIDATION, pooling)
+    labels, groups = videos["label"], videos["group_id"]
+    chosen = choose_calibration(videos["logit"], labels, groups, INTERVALS, seed)
+    calibration = chosen.calibration
+    logits = calibration.logits(videos["logit"])
+    choice = choose_threshold(logits, labels)
     for table, name in ((frames, "validation_frames"), (videos, "validation_videos")):
-        table.assign(probability=probability(table["logit"], fit.temperature)).to_parquet(
-            output / f"{name}.parquet", index=False
-        )
+        table.assign(
+            probability=probability(table["logit"], calibration.temperature, calibration.bias)
+        ).to_parquet(output / f"{name}.parquet", index=False)
     record = {
-        "temperature": fit.temperature,
-        "nll_before": fit.nll_before,
-        "nll_after": fit.nll_after,
+        **asdict(calibration),
+        "bias_gain": asdict(chosen.gain),
+        "nll_before": negative_log_likelihood(videos["logit"], labels),
+        "nll_after": negative_log_likelihood(logits, labels),
+        "cross_fitted": chosen.cross_fitted,
         **asdict(choice),
-        "pooling": "mean of the frames' logits",
+        "abstention": asdict(choose_band(labels, logits, groups, float(logit(choice.threshold)), abstention)),
+        "pooling": pooling.model_dump(),
         "videos": len(videos),
         "frames": len(frames),
         "input_size": size,
     }
-    (output / "calibration.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (output / "calibration.json").write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
     logger.info(
-        "temperature %.3f, threshold %.3f from %d videos", fit.temperature, choice.threshold, len(videos)
+        "temperature %.3f, bias %.3f, threshold %.3f from %d videos",
+        calibration.temperature,
+        calibration.bias,
+        choice.threshold,
+        len(videos),
     )
-    return {"temperature": fit.temperature, "threshold": choice.threshold, "validation_videos": len(videos)}
+    return {**asdict(calibration), "threshold": choice.threshold, "validation_videos": len(videos)}
 
 
-CALIBRATE = Stage("calibrate", version=2, function=calibrate)
+CALIBRATE = Stage("calibrate", version=3, function=calibrate)

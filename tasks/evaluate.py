@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pydantic import JsonValue
+from scipy.special import logit
 
 from fourier_model.metrics import (
     Estimate,
@@ -22,8 +23,11 @@ from fourier_model.metrics import (
     require_both_classes,
 )
 from fourier_model.one_class import judge_one_class
+from fourier_model.pooling import PoolingSettings
+from fourier_model.probabilities import judge_probabilities, reliability
+from fourier_model.selective import Band, abstains, judge_abstention, risk_coverage
 from fourier_model.spectrum import RINGS
-from storage.manifest import FAKE, Split
+from storage.manifest import FAKE, REAL, Split
 from storage.workspace import Workspace, write_whole
 from tasks.calibrate import score_split
 from tasks.explore import read_split, usable_videos, video_profiles
@@ -32,6 +36,7 @@ from tasks.stage import Artifact, Stage
 logger = logging.getLogger(__name__)
 
 BASELINE_FRAMES = 8
+NOT_STATED = "not stated"
 
 
 def evaluate(
@@ -50,7 +55,8 @@ def evaluate(
     Raises SingleClassError where the test split lacks a class, MetricError for scores that are not finite.
     """
     record = json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
-    frames, videos = score_split(workspace, split, training, Split.TEST)
+    pooling = PoolingSettings.model_validate(record["pooling"])
+    frames, videos = score_split(workspace, split, training, Split.TEST, pooling)
     require_both_classes(videos["label"], "judgement on the test split")
     baseline = _baseline(workspace, split, videos, settings, seed)
     return judge_scores(output, frames, videos, record, baseline, settings, seed)
@@ -67,37 +73,48 @@ def judge_scores(
 ) -> dict[str, JsonValue]:
     """Judge the frames and videos that `score_split` scored, and write what `evaluate` writes; returns its summary.
 
-    `calibration` is what `calibration.json` holds; `baseline` what is said of the spectral baseline. Where all videos are of one
+    `calibration` is what `calibration.json` holds, of which `temperature`, `bias`, `threshold`, `pooling` and `abstention` are read;
+    `baseline` what is said of the spectral baseline. Where all videos are of one
     class, what needs both is null with the reason, and recall or false alarms are still there.
     Raises MetricError for scores that are not finite.
     """
-    from scipy.special import logit
-
-    from fourier_model.calibration import probability
+    from fourier_model.calibration import Calibration, probability
 
     judge_any = judge if len(set(videos["label"])) > 1 else judge_one_class
-    temperature, threshold = calibration["temperature"], calibration["threshold"]
-    cut = float(logit(threshold))
-    for table in (frames, videos):
-        table["probability"] = probability(table["logit"], temperature)
-        table["verdict"] = np.where(table["logit"] / temperature >= cut, "fake", "real")
+    made = Calibration(calibration["temperature"], calibration["bias"])
+    band = Band(**calibration["abstention"])
+    cut = float(logit(calibration["threshold"]))
+    metrics: dict[str, Any] = {}
+    for level, table in (("video", videos), ("frame", frames)):
+        logits = made.logits(table["logit"])
+        table["probability"] = probability(table["logit"], made.temperature, made.bias)
+        table["verdict"] = np.where(logits >= cut, "fake", "real")
+        judged = table["label"], logits, table["group_id"]
+        metrics[level] = judge_any(*judged, cut, settings, seed) | judge_probabilities(
+            *judged, settings, seed
+        )
+    logits = made.logits(videos["logit"])
+    videos["abstained"] = abstains(logits, cut, band.margin)
     frames.to_parquet(output / "frames.parquet", index=False)
     videos.to_parquet(output / "videos.parquet", index=False)
-    metrics: dict[str, Any] = {
-        level: judge_any(table["label"], table["logit"] / temperature, table["group_id"], cut, settings, seed)
-        for level, table in (("video", videos), ("frame", frames))
-    }
+    judged = videos["label"], logits, videos["group_id"]
+    table = videos.assign(logit=logits)
     metrics |= {
-        "threshold": threshold,
-        "temperature": temperature,
+        "threshold": calibration["threshold"],
+        "temperature": made.temperature,
+        "bias": made.bias,
+        "pooling": calibration["pooling"],
         "confidence": settings.confidence,
         "counts": {"videos": len(videos), "frames": len(frames)},
-        "by_dataset": _by_dataset(videos, settings, seed),
-        "by_method": _by_method(videos, temperature, cut, settings, seed),
+        "abstention": judge_abstention(*judged, cut, band, settings, seed),
+        "reliability": reliability(*judged, settings, seed),
+        "by_dataset": _by_kind(table, "dataset", cut, settings, seed),
+        "by_compression": _by_kind(table, "compression", cut, settings, seed),
+        "by_method": _by_method(table, cut, settings, seed),
         "baseline": baseline,
     }
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False), encoding="utf-8")
-    _draw(output, frames, videos, metrics)
+    _draw(output, frames, table, cut, metrics)
     return {level: _summary(metrics[level]) for level in ("video", "frame")}
 
 
@@ -106,32 +123,46 @@ def _summary(judged: dict[str, Any]) -> dict[str, JsonValue]:
     return {name: judged[name]["value"] for name in names}
 
 
-def _by_dataset(videos: pd.DataFrame, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
-    """Each data set by itself."""
+def _by_kind(
+    videos: pd.DataFrame, column: str, cut: float, settings: EvaluationSettings, seed: int
+) -> dict[str, Any]:
+    """The videos of each value of a column by themselves; nothing where no video has one. `logit` is calibrated."""
+    if videos[column].isna().all():
+        return {}
     return {
-        str(name): {
-            "real": int(np.sum(own["label"] != FAKE)),
-            "fake": int(np.sum(own["label"] == FAKE)),
-            "auc": asdict(auc(own["label"], own["logit"], own["group_id"], settings, seed)),
-        }
-        for name, own in videos.groupby("dataset")
+        str(name): _row(own, cut, settings, seed)
+        for name, own in videos.groupby(videos[column].fillna(NOT_STATED))
     }
 
 
-def _by_method(
-    videos: pd.DataFrame, temperature: float, cut: float, settings: EvaluationSettings, seed: int
-) -> dict[str, Any]:
-    """The fakes of each method against all reals of the test."""
-    reals = videos[videos["label"] != FAKE]
-    table = {}
-    for name, fakes in videos[videos["label"] == FAKE].groupby("method"):
-        both = pd.concat([reals, fakes])
-        table[str(name)] = {
-            "fake": len(fakes),
-            "auc": asdict(auc(both["label"], both["logit"], both["group_id"], settings, seed)),
-            "recall": asdict(recall(fakes["logit"] / temperature, fakes["group_id"], cut, settings, seed)),
-        }
-    return table
+def _by_method(videos: pd.DataFrame, cut: float, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    """The fakes of each method against all reals; nothing where no fake names its method. `logit` is calibrated."""
+    reals, fakes = (videos[(videos["label"] == FAKE) == fake] for fake in (False, True))
+    if fakes["method"].isna().all():
+        return {}
+    return {
+        str(name): _row(pd.concat([reals, own]), cut, settings, seed)
+        for name, own in fakes.groupby(fakes["method"].fillna(NOT_STATED))
+    }
+
+
+def _row(videos: pd.DataFrame, cut: float, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    """How well some of the videos are told apart: counts, AUC, fakes found and false alarms at the threshold."""
+    called = {}
+    for label, kind, number in ((FAKE, "fake", "recall"), (REAL, "real", "false_alarms")):
+        own = videos[videos["label"] == label]
+        called[number] = asdict(
+            recall(own["logit"], own["group_id"], cut, settings, seed)
+            if len(own)
+            else Estimate(None, reason=f"no {kind} video")
+        )
+    return {
+        "real": int(np.sum(videos["label"] == REAL)),
+        "fake": int(np.sum(videos["label"] == FAKE)),
+        "groups": int(videos["group_id"].nunique()),
+        "auc": asdict(auc(videos["label"], videos["logit"], videos["group_id"], settings, seed)),
+        **called,
+    }
 
 
 def _baseline(
@@ -201,10 +232,12 @@ def _compare(gain: Estimate, confidence: float) -> str:
     )
 
 
-def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dict[str, Any]) -> None:
+def _draw(
+    output: Path, frames: pd.DataFrame, videos: pd.DataFrame, cut: float, metrics: dict[str, Any]
+) -> None:
     from fourier_model import figures
 
-    threshold = metrics["threshold"]
+    threshold, band = metrics["threshold"], metrics["abstention"]
     levels = {"videos": videos, "frames": frames}
     drawn = {
         "confusion_videos.png": (
@@ -216,8 +249,24 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
             f"Test frames at the threshold {threshold:.3f}; shares are of the row.",
         ),
         "scores.png": (
-            figures.score_distribution(videos["label"], videos["probability"], threshold),
-            "Every test video, by its true class; the height within a class means nothing.",
+            figures.score_distribution(
+                videos["label"], videos["probability"], threshold, (band["low"], band["high"])
+            ),
+            "Every test video, by its true class; the height within a class means nothing."
+            + (" In the grey band, no verdict is better than one." if band["margin"] else ""),
+        ),
+        "reliability.png": (
+            figures.reliability(metrics["reliability"], metrics["confidence"]),
+            "Test videos in bins of equally many, with intervals over groups. On the dotted line, probabilities mean what they say.",
+        ),
+        "risk_coverage.png": (
+            figures.risk_coverage(
+                *risk_coverage(videos["label"], videos["logit"], cut),
+                len(videos),
+                band["target_error"],
+                (band["coverage"]["value"], band["error_rate"]["value"]),
+            ),
+            "Error rate of the verdicts that are left when the videos nearest to the threshold get none.",
         ),
     }
     if len(set(videos["label"])) > 1:
@@ -226,10 +275,6 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
                 figures.roc({name: (table["label"], table["logit"]) for name, table in levels.items()}),
                 "How many fakes are found at how many false alarms, over all thresholds.",
             ),
-            "reliability.png": (
-                figures.reliability(videos["label"], videos["probability"]),
-                "On the dotted line, probabilities mean what they say.",
-            ),
         }
     for name, (figure, _) in drawn.items():
         write_whole(output / name, figures.png(figure))
@@ -237,4 +282,4 @@ def _draw(output: Path, frames: pd.DataFrame, videos: pd.DataFrame, metrics: dic
     (output / "figures.json").write_text(json.dumps(captions, indent=1), encoding="utf-8")
 
 
-EVALUATE = Stage("evaluate", version=3, function=evaluate)
+EVALUATE = Stage("evaluate", version=4, function=evaluate)

@@ -16,12 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import JsonValue
+from scipy.special import logit
 
+from fourier_model.pooling import PoolingSettings
 from storage.images import read_image
 from storage.manifest import FAKE, LABEL_NAMES, Split, Status
 from storage.video import evenly_spread
 from storage.workspace import Workspace
-from tasks.bundle import NUMBERS, SAMPLE, words_of_estimate
+from tasks.bundle import NUMBERS, PROBABILITIES, SAMPLE, words_of_estimate
 from tasks.explore import frame_paths, read_split, usable_videos
 from tasks.split import FEW_GROUPS
 from tasks.stage import Artifact, Stage
@@ -53,9 +55,10 @@ FIGURES_OF_EXPLORATION = (
 FIGURES_OF_EVALUATION = (
     "roc.png",
     "reliability.png",
+    "scores.png",
+    "risk_coverage.png",
     "confusion_videos.png",
     "confusion_frames.png",
-    "scores.png",
 )
 COLOUR_MAPS = ("mean_spectra.png", "frame_spectra.png")  # shown as they are also on a dark page
 
@@ -74,7 +77,7 @@ def report(
 ) -> dict[str, JsonValue]:
     """Write `report.html`: everything in one file, no outside address; without a model, a report of the data alone."""
     videos, frames = read_split(workspace, split)
-    judged = _judgement(workspace, evaluation) if evaluation else None
+    judged = _judgement(workspace, evaluation, calibration) if evaluation else None
     found = json.loads((audit.folder(workspace) / "audit.json").read_text("utf-8"))
     artifacts = [
         item for item in (split, audit, exploration, training, calibration, evaluation, bundle) if item
@@ -92,6 +95,7 @@ def report(
             training=_training(workspace, training) if training else None,
             judged=judged,
             numbers=NUMBERS,
+            probabilities=PROBABILITIES,
             digest=split.digest,
             links=[_link(artifact) for artifact in artifacts],
             configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
@@ -144,6 +148,7 @@ def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None, warnings: list
         ]
     if auc["value"] is not None and (auc["low"] is None or auc["low"] <= 0.5):
         sentences.append("It is not shown to be better than guessing.")
+    sentences += _abstention(judged["metrics"]["abstention"], counts["samples"])
     if "sentence" in judged["metrics"]["baseline"]:
         sentences.append(judged["metrics"]["baseline"]["sentence"])
     if counts["groups"] < FEW_GROUPS:
@@ -156,6 +161,19 @@ def _verdict(videos: pd.DataFrame, judged: dict[str, Any] | None, warnings: list
             "proves nothing about deepfakes of people."
         )
     return sentences + caution
+
+
+def _abstention(band: dict[str, Any], videos: int) -> list[str]:
+    """What comes of giving no verdict near the threshold; nothing where there is no such band."""
+    if not band["margin"]:
+        return []
+    silent = sum(band["abstained"].values())
+    words = f"With no verdict for probabilities from {band['low']:.2f} to {band['high']:.2f}, it judges {videos - silent} of them"
+    error = band["error_rate"]
+    return [
+        words
+        + ("." if error["value"] is None else f", {error['value']:.1%} of these wrongly{_interval(error)}.")
+    ]
 
 
 def _interval(estimate: dict[str, Any]) -> str:
@@ -234,14 +252,17 @@ def _training(workspace: Workspace, training: Artifact) -> dict[str, Any]:
     }
 
 
-def _judgement(workspace: Workspace, evaluation: Artifact) -> dict[str, Any]:
+def _judgement(workspace: Workspace, evaluation: Artifact, calibration: Artifact | None) -> dict[str, Any]:
     folder = evaluation.folder(workspace)
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     videos, frames = (pd.read_parquet(folder / f"{name}.parquet") for name in ("videos", "frames"))
-    threshold = metrics["threshold"]
-    cut = metrics["temperature"] * float(np.log(threshold / (1 - threshold)))
+    cut = metrics["temperature"] * (float(logit(metrics["threshold"])) - metrics["bias"])
     return {
         "metrics": metrics,
+        "pooling": PoolingSettings.model_validate(metrics["pooling"]).words,
+        "calibration": json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
+        if calibration
+        else None,
         "figures": _figures(folder, FIGURES_OF_EVALUATION),
         "mistakes": _mistakes(workspace, videos, frames, cut),
     }
@@ -304,4 +325,4 @@ def _embedded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-REPORT = Stage("report", version=4, function=report, folder="reports")
+REPORT = Stage("report", version=5, function=report, folder="reports")

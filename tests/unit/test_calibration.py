@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from fourier_model.baseline import BASELINES, baseline_logits
-from fourier_model.calibration import choose_threshold, fit_temperature, mean_logits, probability
+from fourier_model.calibration import choose_threshold, fit_temperature, probability
 from fourier_model.metrics import SingleClassError
 
 
@@ -106,15 +106,6 @@ def test_calibration_on_one_class_is_refused(fit):
         SingleClassError, match="validation split needs real and fake videos, got 0 real and 2 fake"
     ):
         fit([0.1, 0.2], [1, 1])
-
-
-def test_a_video_scores_the_mean_of_its_frames_in_whatever_order_they_come():
-    ids = np.array(["b", "a", "b", "a", "a"])
-    logits = np.array([1.0, 0.1, 3.0, 0.2, 0.3], dtype=np.float32)
-    pooled = mean_logits(ids, logits)
-    assert pooled.index.tolist() == ["a", "b"]
-    np.testing.assert_allclose(pooled, [0.2, 2.0], rtol=1e-6)
-    assert mean_logits(ids[::-1], logits[::-1]).equals(pooled)
 
 
 @pytest.mark.parametrize("kind", BASELINES)

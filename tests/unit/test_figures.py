@@ -26,6 +26,10 @@ BAND = (np.array([3.0, np.nan, 1.0]), np.array([2.0, np.nan, 0.5]), np.array([4.
 COUNTS = pd.DataFrame(
     {"split": ["train", "train", "test"], "label": ["real", "fake", "fake"], "videos": [3, 4, 1]}
 )
+RELIABILITY = [
+    {"mean_probability": 0.1, "share_of_fakes": 0.2, "low": 0.0, "high": 0.4, "samples": 12},
+    {"mean_probability": 0.9, "share_of_fakes": 0.8, "low": 0.6, "high": 1.0, "samples": 8},
+]
 FIGURES = {
     "label distribution": lambda: figures.label_distribution(COUNTS),
     "frame samples": lambda: figures.frame_samples(
@@ -41,7 +45,10 @@ FIGURES = {
     "roc": lambda: figures.roc({"video": (LABELS, PROBABILITIES)}),
     "confusion": lambda: figures.confusion([[3, 1], [0, 4]], "Videos"),
     "scores": lambda: figures.score_distribution(LABELS, PROBABILITIES, 0.4),
-    "reliability": lambda: figures.reliability(LABELS, PROBABILITIES),
+    "scores with a band": lambda: figures.score_distribution(LABELS, PROBABILITIES, 0.4, (0.3, 0.5)),
+    "reliability": lambda: figures.reliability(RELIABILITY, 0.95),
+    "risk and coverage": lambda: figures.risk_coverage([0.1, 0.5, 1], [0, 0.1, 0.2], 20, 0.1, (0.5, 0.1)),
+    "risk without a band": lambda: figures.risk_coverage([1], [0], 20, 0.1, (None, None)),
 }
 
 
@@ -89,6 +96,13 @@ def test_one_class_alone_can_be_drawn():
     figures.png(figures.radial_spectra([0.1, 0.3, 0.6], {"fake": BAND}, {"fake": 4}, 0.95))
     figures.png(figures.frame_samples({"real": [], "fake": [np.ones((8, 9, 3), np.uint8)]}))
     figures.png(figures.label_distribution(COUNTS[COUNTS["label"] == "fake"]))
+
+
+def test_every_bin_of_the_reliability_diagram_has_its_interval_and_its_count():
+    axes = FIGURES["reliability"]().axes[0]
+    (bars,) = axes.collections
+    assert [sorted(y for _, y in bar) for bar in bars.get_segments()] == [[0.0, 0.4], [0.6, 1.0]]
+    assert {"12", "8"} <= {text.get_text() for text in axes.texts}
 
 
 def test_a_ring_without_a_sample_is_left_out_of_the_line():

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from fourier_model.metrics import EvaluationSettings
+from fourier_model.pooling import PoolingSettings
+from fourier_model.selective import AbstentionSettings
 from storage.images import write_image
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
 from storage.workspace import Workspace
@@ -23,6 +25,7 @@ from tasks.stage import Artifact, Stage
 SIZE = 48
 FRAMES = 3
 SETTINGS = EvaluationSettings(resamples=200)
+CALIBRATING = {"size": SIZE, "pooling": PoolingSettings(), "abstention": AbstentionSettings(), "seed": 0}
 EXPLORING = ExploreSettings(bins=16, resamples=200, samples=3)
 NASTY = "<script>alert('x')</script> & \"so\" on.mp4"
 
@@ -114,7 +117,13 @@ def make_videos(world):
             name = NASTY if video_id == "v13r" else f"{('real', 'fake')[label]}/{video_id}.mp4"
             videos.append(
                 video_row(
-                    video_id=video_id, path=name, label=label, method=method, group_id=f"g{group}", split=part
+                    video_id=video_id,
+                    path=name,
+                    label=label,
+                    method=method,
+                    compression=("c23", "c40", None)[group % 3],
+                    group_id=f"g{group}",
+                    split=part,
                 )
             )
             frames += world.write_frames(video_id, [picture(rng, amplitude) for _ in range(FRAMES)])
@@ -177,7 +186,7 @@ def world(tmp_path_factory) -> World:
     made["train"] = store_training(world)
     made["explore"] = world.run(EXPLORE, split=made["split"], settings=EXPLORING, seed=0)
     scored = {"split": made["split"], "training": made["train"]}
-    made["calibrate"] = world.run(CALIBRATE, **scored, size=SIZE)
+    made["calibrate"] = world.run(CALIBRATE, **scored, **CALIBRATING)
     made["evaluate"] = world.run(EVALUATE, **scored, calibration=made["calibrate"], settings=SETTINGS, seed=0)
     judged = scored | {"calibration": made["calibrate"], "evaluation": made["evaluate"]}
     configuration = {"backbone": {"name": "compact"}, "seed": 0, "note": "<b>"}

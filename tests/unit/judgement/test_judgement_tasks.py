@@ -8,12 +8,15 @@ from sklearn.metrics import roc_auc_score
 
 from fourier_model.calibration import probability
 from fourier_model.metrics import Estimate, EvaluationSettings, MetricError, SingleClassError
+from fourier_model.pooling import PoolingSettings
+from fourier_model.selective import AbstentionSettings
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, read_table
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE, _compare
 
 SIZE = 48
+CALIBRATING = {"size": SIZE, "pooling": PoolingSettings(), "abstention": AbstentionSettings(), "seed": 0}
 
 
 def rows(world, keep=bool):
@@ -132,7 +135,7 @@ def test_a_split_of_one_class_is_an_error_that_names_it_and_leaves_nothing(world
     )
     inputs = {"split": split, "training": world.artifacts["train"]}
     if stage is CALIBRATE:
-        inputs["size"] = SIZE
+        inputs |= CALIBRATING
     else:
         inputs |= {
             "calibration": world.artifacts["calibrate"],
@@ -150,7 +153,7 @@ def test_a_split_of_one_class_is_an_error_that_names_it_and_leaves_nothing(world
 def test_a_split_without_frames_is_an_error(world):
     split = world.store_split(*rows(world, lambda v: v["split"] != "validation"), name="empty")
     with pytest.raises(MetricError, match="validation split holds no frame"):
-        world.run(CALIBRATE, split=split, training=world.artifacts["train"], size=SIZE)
+        world.run(CALIBRATE, split=split, training=world.artifacts["train"], **CALIBRATING)
 
 
 def test_the_seed_moves_the_intervals_alone(world):
@@ -191,7 +194,7 @@ def test_the_card_has_numbers_with_intervals_and_limits(world):
     card = (world.folder("bundle") / "model_card.md").read_text("utf-8")
     auc = world.json("evaluate", "metrics.json")["video"]["auc"]
     assert f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})" in card
-    assert "Sound is not looked at" in card
+    assert "Audio is out of scope: sound is neither read nor judged" in card
     assert "do not accuse" in card
     assert "generated sample" not in card
 
