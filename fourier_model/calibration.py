@@ -90,7 +90,7 @@ def choose_calibration(
     labels, logits, groups = checked(labels, logits, groups)
     require_both_classes(labels, "calibration on the validation split")
     plain = Calibration(fit_temperature(logits, labels).temperature)
-    folds = _folds(labels, groups)
+    folds = group_folds(labels, groups)
     if not folds:
         why = "not cross-fitted: it takes videos of each class in two groups at least, on both sides of every fold"
         return CalibrationChoice(
@@ -131,7 +131,7 @@ def cross_fit(
     return calibrated
 
 
-def _folds(labels: Floats, groups: NDArray[Any]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def group_folds(labels: Floats, groups: NDArray[Any]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Indices (fitted, judged) by group, related videos on one side; none where a part to fit on would lack a class."""
     count = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if count < 2:

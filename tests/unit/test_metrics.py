@@ -40,6 +40,8 @@ def test_a_weighted_sample_is_judged_like_the_sample_repeated_as_scikit_learn_do
         sklearn_metrics.average_precision_score(again_labels, again_scores)
     )
     alarms, caught, _ = sklearn_metrics.roc_curve(again_labels, again_scores, drop_intermediate=False)
+    for rate in (0.1, 0.34):
+        assert ranking.recall_at(weights, rate)[0] == pytest.approx(caught[alarms <= rate + 1e-12].max())
     along = np.linspace(0, len(alarms) - 1, 20_001)
     alarms, missed = (np.interp(along, np.arange(len(alarms)), errors) for errors in (alarms, 1 - caught))
     assert ranking.equal_error_rate(weights)[0] == pytest.approx(
@@ -78,6 +80,35 @@ def test_the_numbers_are_those_of_scikit_learn(levels):
         assert ours["support"] == report[kind]["support"]
         for part, name in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score")):
             assert ours[part]["value"] == pytest.approx(report[kind][name])
+
+
+@pytest.mark.parametrize(
+    ("reals", "defined"),
+    [(99, []), (100, ["tpr_at_fpr_0.01"]), (1000, ["tpr_at_fpr_0.01", "tpr_at_fpr_0.001"])],
+)
+def test_a_rate_of_false_alarms_below_one_real_has_no_recall(reals, defined):
+    rng = np.random.default_rng(0)
+    labels = np.r_[np.zeros(reals), np.ones(50)]
+    scores = rng.normal(2 * labels, 1)
+    judged = judge(labels, scores, np.arange(len(labels)), 0.5, EvaluationSettings(resamples=100), 0)
+    alarms, caught, _ = sklearn_metrics.roc_curve(labels, scores, drop_intermediate=False)
+    for name, rate in (("tpr_at_fpr_0.01", 0.01), ("tpr_at_fpr_0.001", 0.001)):
+        found = judged[name]
+        if name in defined:
+            assert found["value"] == pytest.approx(caught[alarms <= rate].max())
+            assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+        else:
+            assert (found["value"], found["low"], found["high"]) == (None,) * 3
+            assert found["reason"].startswith(f"fewer than {round(1 / rate)} reals")
+
+
+def test_a_class_of_two_videos_has_all_numbers_but_those_that_two_reals_cannot_give():
+    judged = judge([0, 0] + [1] * 8, np.arange(10.0), np.arange(10), 1.5, FEW, 0)
+    null = {
+        name for name, found in judged.items() if isinstance(found, dict) and found.get("value", 0) is None
+    }
+    assert null == {"tpr_at_fpr_0.01", "tpr_at_fpr_0.001"}
+    assert judged["auc"]["value"] == 1
 
 
 def test_a_rising_function_of_the_scores_changes_no_ranking():

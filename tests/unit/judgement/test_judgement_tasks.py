@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,13 +10,14 @@ from sklearn.metrics import roc_auc_score
 from fourier_model.calibration import probability
 from fourier_model.metrics import Estimate, EvaluationSettings, MetricError, SingleClassError
 from fourier_model.pooling import PoolingSettings
-from fourier_model.selective import AbstentionSettings
+from fourier_model.selective import AbstentionSettings, Band
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, read_table
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
-from tasks.evaluate import EVALUATE, _compare
+from tasks.evaluate import EVALUATE, _compare, judge_scores
 
 SIZE = 48
+FEW = EvaluationSettings(resamples=100)
 CALIBRATING = {"size": SIZE, "pooling": PoolingSettings(), "abstention": AbstentionSettings(), "seed": 0}
 
 
@@ -77,6 +79,68 @@ def test_every_method_and_data_set_has_its_row(world):
     assert set(metrics["by_method"]) == {"deconvolution", "other"}
     assert sum(row["fake"] for row in metrics["by_method"].values()) == 5
     assert metrics["by_dataset"]["folder"]["auc"]["value"] == metrics["video"]["auc"]["value"]
+
+
+def test_a_compression_is_judged_by_itself_and_what_names_none_is_not_lost(world):
+    rows = world.json("evaluate", "metrics.json")["by_compression"]
+    videos = world.table("evaluate", "videos.parquet")
+    assert set(rows) == {"c23", "c40", "not stated"}
+    for name, row in rows.items():
+        own = videos[videos["compression"].fillna("not stated") == name]
+        assert (row["real"], row["fake"]) == ((own["label"] == 0).sum(), (own["label"] == 1).sum())
+        assert row["auc"]["value"] == roc_auc_score(own["label"], own["logit"])
+        for number, label in (("recall", 1), ("false_alarms", 0)):
+            called = own.loc[own["label"] == label, "verdict"] == "fake"
+            assert row[number]["value"] == pytest.approx(called.mean())
+
+
+def test_calibration_and_judgement_pool_in_the_one_way_that_calibration_was_told(world):
+    scored = {"split": world.artifacts["split"], "training": world.artifacts["train"]}
+    pooling = PoolingSettings(pooling="top_k", top_k=2)
+    calibration = world.run(CALIBRATE, **scored, **CALIBRATING | {"pooling": pooling})
+    judged = world.run(
+        EVALUATE, **scored, calibration=calibration, settings=EvaluationSettings(resamples=100), seed=0
+    )
+    for stage, prefix in ((calibration, "validation_"), (judged, "")):
+        frames, videos = (
+            pd.read_parquet(stage.folder(world.workspace) / f"{prefix}{name}.parquet")
+            for name in ("frames", "videos")
+        )
+        for video in videos.itertuples():
+            own = frames.loc[frames["video_id"] == video.video_id, "logit"]
+            assert len(own) == 3
+            assert video.logit == pytest.approx(own.nlargest(2).mean())
+    made = world.artifacts | {"calibrate": calibration, "evaluate": judged}
+    inputs = {"calibration": calibration, "evaluation": judged, "configuration": {}, "code_version": "0"}
+    folder = world.run(BUNDLE, split=made["split"], training=made["train"], **inputs).folder(world.workspace)
+    record = json.loads((folder / "model.json").read_text("utf-8"))
+    assert PoolingSettings.model_validate(record["pooling"]) == pooling
+    assert "the mean of the 2 highest logits" in (folder / "model_card.md").read_text("utf-8")
+
+
+def test_six_validation_videos_are_too_few_for_a_band_and_that_is_said(world):
+    band = world.json("calibrate", "calibration.json")["abstention"]
+    assert (band["margin"], band["low"], band["high"]) == (None, None, None)
+    assert "3 groups of validation videos" in band["reason"]
+    assert not world.table("evaluate", "videos.parquet")["abstained"].any()
+    assert world.json("evaluate", "metrics.json")["abstention"]["coverage"]["value"] is None
+    assert world.json("bundle", "model.json")["calibration"]["abstention"] == band
+
+
+def test_a_band_silences_the_videos_within_it_at_every_scale_of_the_probabilities(world, tmp_path):
+    frames, videos = (world.table("evaluate", f"{name}.parquet") for name in ("frames", "videos"))
+    band = Band(0.1, margin=1.0, low=0.27, high=0.73, coverage=0.8, error_rate=0.0, error_bound=0.09)
+    calibration = {"temperature": 2.0, "bias": 0.5, "threshold": 0.5, "pooling": {"pooling": "mean_logit"}}
+    judge_scores(
+        tmp_path, frames, videos, calibration | {"abstention": asdict(band)}, {"video": None}, FEW, 0
+    )
+    judged = pd.read_parquet(tmp_path / "videos.parquet")
+    odds = np.log(judged["probability"] / (1 - judged["probability"]))
+    np.testing.assert_allclose(odds, judged["logit"] / 2 + 0.5)
+    assert (judged["abstained"] == (odds.abs() < 1)).all()
+    told = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert sum(told["abstention"]["abstained"].values()) == judged["abstained"].sum()
+    assert told["abstention"]["coverage"]["value"] == pytest.approx(1 - judged["abstained"].mean())
 
 
 def test_the_baseline_stands_beside_the_network_on_the_same_videos(world):
