@@ -306,7 +306,7 @@ def score_distribution(
 
 
 def reliability(rows: Sequence[Mapping[str, float]], confidence: float) -> Figure:
-    """Share of fakes among videos of like probability, with its interval and the number of videos, a point a bin.
+    """Share of fakes among videos of like probability, with its interval, a point a bin.
 
     `rows` hold `mean_probability`, `share_of_fakes`, `low`, `high` and `samples`, lowest probability first. On the diagonal,
     probabilities mean what they say.
@@ -317,18 +317,13 @@ def reliability(rows: Sequence[Mapping[str, float]], confidence: float) -> Figur
     x, y = table["mean_probability"], table["share_of_fakes"]
     axes.vlines(x, table["low"], table["high"], color=_PALETTE[2], alpha=0.45, linewidth=3)
     axes.plot(x, y, color=_PALETTE[2], marker="o", markersize=5, linewidth=1)
-    for mean, share, count in zip(x, y, table["samples"], strict=True):
-        axes.annotate(
-            f"{count:.0f}",
-            (mean, share),
-            textcoords="offset points",
-            xytext=(6, -11 if share > 0.5 else 6),
-            fontsize=7,
-        )
+    counts = table["samples"].astype(int)
+    least, most = counts.min(), counts.max()
+    each = f"{least}" if least == most else f"{least} to {most}"
     axes.set(
         xlabel="mean probability of fake",
         ylabel=f"share of fakes, with {confidence:.0%} interval",
-        title=f"Reliability (n = {table['samples'].sum():.0f} videos)",
+        title=f"Reliability (n = {counts.sum()} videos, {each} a bin)",
         xlim=(-0.03, 1.08),
         ylim=(-0.05, 1.05),
     )

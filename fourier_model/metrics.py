@@ -199,6 +199,6 @@ def _least_reals(alarm_rate: float) -> int:
 
 def _why_undefined(name: str) -> str:
     if name in FALSE_ALARM_RATES:
-        return f"fewer than {_least_reals(FALSE_ALARM_RATES[name])} reals: one false alarm is more than {FALSE_ALARM_RATES[name]:.1%} of them"
+        return f"fewer than {_least_reals(FALSE_ALARM_RATES[name]):,} reals: one false alarm is more than {FALSE_ALARM_RATES[name]:.1%} of them"
     kind, _, part = name.partition("_")
     return f"nothing was called {kind}" if part == "precision" else "not defined"

@@ -168,7 +168,7 @@ def _abstention(band: dict[str, Any], videos: int) -> list[str]:
     if not band["margin"]:
         return []
     silent = sum(band["abstained"].values())
-    words = f"With no verdict for probabilities from {band['low']:.2f} to {band['high']:.2f}, it judges {videos - silent} of them"
+    words = f"With no verdict for probabilities from {band['low']:.2f} to {band['high']:.2f}, it judges {videos - silent} of the {videos} videos"
     error = band["error_rate"]
     return [
         words

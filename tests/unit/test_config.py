@@ -54,3 +54,11 @@ def test_ready_made_faces_are_not_cropped_again():
 
 def test_merging_keeps_what_is_not_named():
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
+
+
+def test_each_setting_of_judgement_belongs_to_one_stage_so_that_others_stay_cached():
+    settings = load_settings(overrides=["evaluate.pooling=top_k", "evaluate.resamples=200"]).evaluate
+    parts = [settings.intervals, settings.pooled, settings.abstention]
+    names = [name for part in parts for name in type(part).model_fields]
+    assert sorted(names) == sorted(type(settings).model_fields)
+    assert {name: getattr(part, name) for part in parts for name in type(part).model_fields} == dict(settings)

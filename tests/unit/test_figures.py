@@ -98,11 +98,11 @@ def test_one_class_alone_can_be_drawn():
     figures.png(figures.label_distribution(COUNTS[COUNTS["label"] == "fake"]))
 
 
-def test_every_bin_of_the_reliability_diagram_has_its_interval_and_its_count():
+def test_every_bin_of_the_reliability_diagram_has_its_interval():
     axes = FIGURES["reliability"]().axes[0]
     (bars,) = axes.collections
     assert [sorted(y for _, y in bar) for bar in bars.get_segments()] == [[0.0, 0.4], [0.6, 1.0]]
-    assert {"12", "8"} <= {text.get_text() for text in axes.texts}
+    assert axes.get_title() == "Reliability (n = 20 videos, 8 to 12 a bin)"
 
 
 def test_a_ring_without_a_sample_is_left_out_of_the_line():

@@ -99,7 +99,7 @@ def test_a_rate_of_false_alarms_below_one_real_has_no_recall(reals, defined):
             assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
         else:
             assert (found["value"], found["low"], found["high"]) == (None,) * 3
-            assert found["reason"].startswith(f"fewer than {round(1 / rate)} reals")
+            assert found["reason"].startswith(f"fewer than {round(1 / rate):,} reals")
 
 
 def test_a_class_of_two_videos_has_all_numbers_but_those_that_two_reals_cannot_give():

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.report import REPORT
+from tasks.report import REPORT, _abstention
 from tasks.stage import Stage
 
 
@@ -147,6 +147,30 @@ def test_numbers_stand_with_their_intervals_at_both_levels_beside_the_baseline(p
     for words in ("videos (10)", "frames (30)", "spectral baseline, videos"):
         assert words in page.text
     assert "prevalence of fakes" in page.text
+
+
+def test_pooling_probabilities_and_what_has_no_verdict_are_told_with_what_is_not_defined(world, page):
+    metrics = world.json("evaluate", "metrics.json")
+    error = metrics["video"]["ece_equal_mass"]
+    for words in (
+        "A video's logit is the mean of its frames' logits",
+        f"{metrics['video']['brier']['value']:.3f}",
+        f"{error['value']:.3f} (1 bin; {error['if_calibrated']:.3f} by chance if calibrated)",
+        "not defined: fewer than 100 reals",
+        "There is no band of abstention: 3 groups of validation videos",
+        "validation videos, cross-fitted",
+        "By compression",
+    ):
+        assert words in page.text, words
+
+
+def test_a_band_is_told_in_a_sentence_and_none_in_none():
+    error = {"value": 0.05, "low": 0.01, "high": 0.1, "reason": None}
+    band = {"margin": 1.0, "low": 0.3, "high": 0.7, "abstained": {"real": 2, "fake": 1}, "error_rate": error}
+    assert _abstention(band, 10) == [
+        "With no verdict for probabilities from 0.30 to 0.70, it judges 7 of the 10 videos, 5.0% of these wrongly (1.0% to 10.0%)."
+    ]
+    assert _abstention(band | {"margin": None}, 10) == _abstention(band | {"margin": 0.0}, 10) == []
 
 
 def test_without_a_model_the_page_is_about_the_data(exploration_page):
