@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -44,6 +44,7 @@ def test_no_temperature_on_a_grid_is_better():
     assert fit_temperature(logits, labels).nll_after <= min(loss) + 1e-5
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), factor=st.floats(0.2, 5))
 def test_scaling_the_logits_scales_the_temperature(seed, factor):
     logits, labels = videos(300, seed)
@@ -78,6 +79,7 @@ def test_equal_logits_have_a_defined_temperature():
     assert fit_temperature(np.full(6, 30.0), [0, 1] * 3).temperature == pytest.approx(20)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), count=st.integers(2, 40))
 def test_no_cut_has_a_better_balanced_accuracy(seed, count):
     rng = np.random.default_rng(seed)

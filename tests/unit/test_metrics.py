@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
@@ -28,6 +28,7 @@ def scored(count, seed=0, levels=None, gap=1.0):
     return labels, scores if levels is None else np.round(scores * levels) / levels
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.integers(2, 40), levels=st.sampled_from([1, 2, None]))
 def test_a_weighted_sample_is_judged_like_the_sample_repeated_as_scikit_learn_does(seed, count, levels):
     labels, scores = scored(count, seed, levels)
