@@ -37,7 +37,7 @@ DataSets = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="DATASET...",
-        help="`sample` (the default), a folder or a CSV file, or kaggle:owner/slug[/versions/N]; several are joined.",
+        help="`sample` (the default of `run`), a folder or a CSV file, or kaggle:owner/slug[/versions/N]; several are joined.",
         show_default=False,
     ),
 ]
@@ -136,6 +136,34 @@ def train(settings: "Settings", root: Path, runner: Runner, workers: int | None)
     from flows.train import train
 
     return train_summary(root, train(settings, str(root), runner, workers))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        Path,
+        typer.Option("--model", "-m", metavar="DIR", help="The detector's folder, `model` of `run --json`."),
+    ],
+    datasets: DataSets = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    runner: RunnerOption = "threads",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a trained detector on other data sets: all their usable videos are the test, nothing is chosen on them.
+
+    Example: fourier-deepfake evaluate other_videos --model workspace/models/KEY
+    """
+    with _work(workspace) as root:
+        from flows.evaluate import evaluate_with, evaluation_settings
+        from flows.summary import evaluate_summary
+        from tasks.model import open_model
+
+        settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
+        summary = evaluate_summary(root, model, evaluate_with(settings, model, str(root), runner, workers))
+    _print(summary, as_json)
 
 
 @app.command()

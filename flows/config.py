@@ -120,14 +120,25 @@ def load_settings(
 
     Raises SettingsError, which names the setting, for what is unknown, out of bounds or cannot be read.
     """
+    values = given_values(config, overrides, datasets)
+    if preset:
+        values["preset"] = preset
+    return settings_of(values)
+
+
+def given_values(
+    config: Path | None, overrides: Iterable[str] = (), datasets: Iterable[str] = ()
+) -> dict[str, Any]:
+    """What a call gives, as one tree and not checked yet: a YAML file, `section.key=value` texts, data sets."""
     values: dict[str, Any] = _read_config(config) if config else {}
     for override in overrides:
         values = merge(values, _parse_override(override))
-    if preset:
-        values["preset"] = preset
     uris = list(datasets)
-    if uris:
-        values["datasets"] = [{"uri": uri} for uri in uris]
+    return values | {"datasets": [{"uri": uri} for uri in uris]} if uris else values
+
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    """The settings of a tree of values. Raises SettingsError, which names the setting, for what is unknown or out of bounds."""
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -49,7 +49,7 @@ def plan(settings: Settings, workspace: Workspace) -> list[Step]:
     walk = Plan(workspace)
     catalogue, split = prepare_videos(walk, settings, list_videos(walk, settings))
     audit, exploration = explore_split(walk, settings, catalogue, split)
-    trained = train_and_judge(walk, settings, split)
+    trained = train_and_judge(walk, settings, catalogue, split)
     report_all(walk, settings, split, audit, exploration, trained)
     return walk.steps
 

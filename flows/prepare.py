@@ -60,10 +60,10 @@ def list_videos(walk: Stages, settings: Settings, *, read: bool = True) -> list[
     return name_apart(catalogues)
 
 
-def prepare_videos(
+def extract_videos(
     walk: Walk, settings: Settings, catalogues: list[Catalogue] | None
 ) -> tuple[Artifact, Artifact]:
-    """Extract the frames of the listed videos, join the manifest and split it; returns the catalogue and the split."""
+    """Extract the frames of the listed videos and join the manifest; returns the catalogue and the manifest."""
     listed = PENDING if catalogues is None else catalogues
     catalogue = walk.stage(
         CATALOGUE, "catalogue of videos", data_sets=listed, group_by=settings.dataset.group_by
@@ -76,7 +76,14 @@ def prepare_videos(
             for video_id, video, content in video_files(catalogues)
         }
         extracted = walk.map(EXTRACT, calls)
-    manifest = walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
+    return catalogue, walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
+
+
+def prepare_videos(
+    walk: Walk, settings: Settings, catalogues: list[Catalogue] | None
+) -> tuple[Artifact, Artifact]:
+    """Extract the frames of the listed videos, join the manifest and split it; returns the catalogue and the split."""
+    catalogue, manifest = extract_videos(walk, settings, catalogues)
     split = walk.stage(SPLIT, "split", manifest=manifest, settings=settings.split, seed=settings.seed)
     return catalogue, split
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.evaluate import Evaluated
 from flows.explore import Explored
 from flows.pipeline import Piped
 from flows.prepare import Prepared
@@ -59,6 +60,20 @@ def pipeline_summary(root: Path, piped: Piped) -> dict[str, Any]:
     }
 
 
+def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str, Any]:
+    """What came out on the videos of other data sets, what limits it, where the report is, what each stage did."""
+    return {
+        "workspace": str(root),
+        "model": str(model),
+        **_counts(evaluated.split),
+        "metrics": read_metrics(root, evaluated.evaluation),
+        "warnings": list(evaluated.warnings),
+        "evaluation": _path(root, evaluated.evaluation),
+        "report": _path(root, evaluated.report, "report.html"),
+        "stages": _did(evaluated.steps),
+    }
+
+
 def plan_rows(steps: list[Step]) -> list[dict[str, str]]:
     """A row a stage: `stage`, `action` (`run`, `cached` or `partial`), `why`."""
     why = reasons(steps)
@@ -88,6 +103,9 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
         if name == "metrics":
             for level in ("video", "frame"):
                 table.add_row(f"{level} AUC", _number(value[level], "auc"))
+        elif name == "warnings":
+            for warning in value:
+                table.add_row("warning", warning)
         elif name == "stages":
             table.add_row(name, ", ".join(f"{stage} {did}" for stage, did in value.items()))
         else:

@@ -16,6 +16,7 @@ from tasks.blend import BLEND, BLENDED_SPLIT
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE
+from tasks.reference import REFERENCE
 from tasks.stage import Artifact
 from tasks.train import TRAIN, backbone_weights_digest
 
@@ -33,7 +34,7 @@ class Trained(BaseModel):
     steps: list[Step] = []
 
 
-def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
+def train_and_judge(walk: Walk, settings: Settings, catalogue: Artifact, split: Artifact) -> Trained:
     """Train on the train split, calibrate on validation, judge on test, pack the detector."""
     size, seed = settings.frames.size, settings.seed
     split = blend_split(walk, settings, split)
@@ -67,6 +68,7 @@ def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
         settings=settings.evaluate.intervals,
         seed=seed,
     )
+    reference = walk.stage(REFERENCE, "reference", catalogue=catalogue, split=split)
     bundle = walk.stage(
         BUNDLE,
         "bundle",
@@ -74,6 +76,7 @@ def train_and_judge(walk: Walk, settings: Settings, split: Artifact) -> Trained:
         training=training,
         calibration=calibration,
         evaluation=evaluation,
+        reference=reference,
         configuration=settings.model_dump(mode="json"),
         code_version=metadata.version("fourier-deepfake"),
     )
@@ -125,7 +128,7 @@ def train(
     run = Run(Workspace(Path(workspace)).prepare())
     alone = prepared is None
     prepared = prepared or prepare_with(settings, workspace, runner, workers, both_classes=True)
-    trained = train_and_judge(run, settings, prepared.split)
+    trained = train_and_judge(run, settings, prepared.catalogue, prepared.split)
     show_judgement(run.workspace, trained.evaluation)
     steps = prepared.steps + run.steps if alone else run.steps
     if alone:

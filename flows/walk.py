@@ -15,9 +15,10 @@ from tasks.stage import PENDING, Artifact, Lookup, Mapped, Stage
 logger = logging.getLogger(__name__)
 
 # What belongs to one stage in the eyes of a user.
-STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend"}
+STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend", "transfer": "evaluate"}
 STAGES = (
-    "download", "extract", "manifest", "split", "audit", "explore", "blend", "train", "calibrate", "evaluate", "bundle", "report",
+    "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
+    "reference", "bundle", "report",
 )  # fmt: skip
 
 

@@ -56,8 +56,14 @@ def bundle(
     evaluation: Artifact,
     configuration: dict[str, JsonValue],
     code_version: str,
+    reference: Artifact | None = None,
 ) -> dict[str, JsonValue]:
-    """Write `model.keras`, `model.json`, `model_architecture.png` and `model_card.md`; equal inputs give equal files."""
+    """Write `model.keras`, `model.json`, `model_architecture.png` and `model_card.md`; equal inputs give equal files.
+
+    With `reference`, its files too: without them, nobody can say later whether a video was trained on.
+    """
+    if reference:
+        shutil.copytree(reference.folder(workspace), output, dirs_exist_ok=True)
     for name in ("model.keras", "model_architecture.png"):
         shutil.copyfile(training.folder(workspace) / name, output / name)
     calibrated = _read_json(calibration.folder(workspace) / "calibration.json")
@@ -152,4 +158,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-BUNDLE = Stage("bundle", version=3, function=bundle, folder="models")
+BUNDLE = Stage("bundle", version=4, function=bundle, folder="models")

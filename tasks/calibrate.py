@@ -16,7 +16,7 @@ from fourier_model.selective import AbstentionSettings
 from storage.manifest import Split
 from storage.workspace import Workspace
 from tasks.explore import read_split, usable_videos
-from tasks.stage import Artifact, Stage
+from tasks.stage import Artifact, Placed, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ INTERVALS = EvaluationSettings()
 
 
 def score_split(
-    workspace: Workspace, split: Artifact, training: Artifact, part: Split, pooling: PoolingSettings
+    workspace: Workspace, split: Artifact, training: Placed, part: Split, pooling: PoolingSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The frames and the videos of one part of the split with their logits, float64, before any temperature.
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from prefect import Task
 from prefect.cache_policies import CachePolicy
@@ -60,6 +60,14 @@ class Artifact(BaseModel):
             if found != expected:
                 return f"{self.path}/{name} was altered"
         return None
+
+
+class Placed(Protocol):
+    """Files in a folder: an artifact, or what lies outside of the workspace."""
+
+    def folder(self, workspace: Workspace) -> Path:
+        """Where the files are."""
+        ...
 
 
 PENDING = Artifact(stage="", path="", files={}, inputs={})

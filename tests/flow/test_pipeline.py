@@ -26,6 +26,7 @@ STAGES = [
     "train",
     "calibrate",
     "evaluate",
+    "reference",
     "bundle",
     "report",
 ]

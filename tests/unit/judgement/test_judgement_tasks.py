@@ -15,6 +15,7 @@ from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, read_table
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE, _compare, judge_scores
+from tasks.model import open_model
 
 SIZE = 48
 FEW = EvaluationSettings(resamples=100)
@@ -252,6 +253,13 @@ def test_the_bundled_model_gives_the_scores_of_the_evaluation(world):
     model = load_detector(world.folder("bundle") / "model.keras")
     logits = score_frames(model, [world.workspace.root / path for path in frames["path"]])
     np.testing.assert_array_equal(logits, frames["logit"].astype(np.float32))
+
+
+def test_a_packed_detector_can_be_opened_and_has_the_calibration_it_was_judged_with(world):
+    model = open_model(world.folder("bundle"))
+    calibration = world.json("calibrate", "calibration.json")
+    assert model.calibration().items() <= calibration.items()
+    assert {"temperature", "threshold", "pooling"} <= model.calibration().keys()
 
 
 def test_the_card_has_numbers_with_intervals_and_limits(world):

@@ -1,0 +1,145 @@
+"""A trained detector on other data: the same frames as in training, all usable videos the test, one report."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.config import Settings, SettingsError, given_values, merge, settings_of
+from flows.explore import explore_split
+from flows.observe import Runner, run_name, show_log, show_report, show_stages, task_runner
+from flows.prepare import extract_videos, list_videos
+from flows.train import show_judgement
+from flows.walk import Run, Step, Walk
+from fourier_model.metrics import EvaluationSettings
+from storage.workspace import Workspace
+from tasks.catalogue import Catalogue
+from tasks.model import TrainedModel, open_model
+from tasks.report import REPORT
+from tasks.select import SELECT
+from tasks.stage import Artifact
+from tasks.transfer import TRANSFER
+
+OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore")
+"""What a call may set; all else is part of the detector."""
+OWN_SETTINGS = ("frames.per_video", *(f"evaluate.{name}" for name in EvaluationSettings.model_fields))
+
+
+class Evaluated(BaseModel):
+    """What the evaluation of a trained detector left."""
+
+    model_config = ConfigDict(frozen=True)
+
+    split: Artifact
+    evaluation: Artifact
+    report: Artifact
+    warnings: tuple[str, ...]
+    steps: list[Step]
+
+
+def evaluation_settings(
+    model: TrainedModel,
+    config: Path | None = None,
+    overrides: Iterable[str] = (),
+    datasets: Iterable[str] = (),
+) -> Settings:
+    """The settings that the detector was trained with, on other data sets.
+
+    A file, `section.key=value` texts and data sets of the call overrule those that do not belong to the detector. What is said of
+    the training data (`datasets`, `dataset`) is not taken over.
+    Raises SettingsError for a setting of the detector, for one that is unknown or out of bounds, and without a data set.
+    """
+    given = given_values(config, overrides, datasets)
+    if "datasets" not in given:
+        message = "evaluate needs a data set: name a folder, kaggle:owner/slug, or `sample` in the call"
+        raise SettingsError(message)
+    fixed = [name for name in _leaves(given) if not _own(name)]
+    if fixed:
+        message = (
+            f"{', '.join(fixed)} cannot be set here: it belongs to the detector; free are "
+            f"{', '.join((*OWN_SETTINGS, *OWN_SECTIONS))}"
+        )
+        raise SettingsError(message)
+    trained = model.record()["configuration"]
+    start = {name: value for name, value in trained.items() if name not in ("datasets", "dataset")}
+    try:
+        settings_of(start)
+    except SettingsError as error:
+        message = (
+            f"{model.root}/model.json was written with settings that this release does not know: use the release that trained the "
+            f"detector, or train again ({error})"
+        )
+        raise SettingsError(message) from error
+    return settings_of(merge(start, given))
+
+
+def judge_elsewhere(
+    walk: Walk, settings: Settings, model: TrainedModel, catalogues: list[Catalogue] | None
+) -> tuple[Artifact, Artifact, Artifact]:
+    """Extract, make all usable videos the test, judge and report; returns split, evaluation and report."""
+    catalogue, manifest = extract_videos(walk, settings, catalogues)
+    split = walk.stage(SELECT, "videos to judge", manifest=manifest, catalogue=catalogue, model=model)
+    audit, exploration = explore_split(walk, settings, catalogue, split)
+    evaluation = walk.stage(
+        TRANSFER,
+        "evaluate",
+        split=split,
+        model=model,
+        settings=settings.evaluate.intervals,
+        seed=settings.seed,
+    )
+    report = walk.stage(
+        REPORT,
+        "report",
+        split=split,
+        audit=audit,
+        exploration=exploration,
+        evaluation=evaluation,
+        configuration=settings.model_dump(mode="json"),
+    )
+    return split, evaluation, report
+
+
+@flow(name="evaluate", flow_run_name=run_name)
+def evaluate(settings: Settings, model: str, workspace: str = "workspace") -> Evaluated:
+    """Judge a trained detector on all usable videos of other data sets; unchanged stages are skipped.
+
+    Args:
+        settings: The data sets, and how they are judged; what belongs to the detector must be as it was trained.
+        model: The detector's folder, below `models` of the workspace it was trained in or elsewhere.
+        workspace: The folder that everything is written to.
+    """
+    show_log()
+    run = Run(Workspace(Path(workspace)).prepare())
+    trained = open_model(Path(model))
+    split, evaluation, report = judge_elsewhere(run, settings, trained, list_videos(run, settings))
+    show_judgement(run.workspace, evaluation)
+    show_stages(run.steps)
+    show_report(report.folder(run.workspace) / "report.html")
+    divided = json.loads((split.folder(run.workspace) / "split.json").read_text("utf-8"))
+    return Evaluated(
+        split=split, evaluation=evaluation, report=report, warnings=divided["warnings"], steps=run.steps
+    )
+
+
+def evaluate_with(
+    settings: Settings, model: Path, workspace: str, runner: Runner, workers: int | None
+) -> Evaluated:
+    """The flow `evaluate` on a task runner."""
+    return evaluate.with_options(task_runner=task_runner(runner, workers))(settings, str(model), workspace)
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    """The dotted name of everything that is set."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _own(name: str) -> bool:
+    return name in OWN_SETTINGS or name.partition(".")[0] in OWN_SECTIONS
