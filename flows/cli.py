@@ -145,6 +145,9 @@ def evaluate(
         typer.Option("--model", "-m", metavar="DIR", help="The detector's folder, `model` of `run --json`."),
     ],
     datasets: DataSets = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also perturb the frames in eight ways, at each level.")
+    ] = False,
     workspace: WorkspaceOption = Path("workspace"),
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -154,7 +157,7 @@ def evaluate(
 ) -> None:
     """Judge a trained detector on other data sets: all their usable videos are the test, nothing is chosen on them.
 
-    Example: fourier-deepfake evaluate other_videos --model workspace/models/KEY
+    Example: fourier-deepfake evaluate other_videos --model workspace/models/KEY --robustness
     """
     with _work(workspace) as root:
         from flows.evaluate import evaluate_with, evaluation_settings
@@ -162,7 +165,8 @@ def evaluate(
         from tasks.model import open_model
 
         settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
-        summary = evaluate_summary(root, model, evaluate_with(settings, model, str(root), runner, workers))
+        evaluated = evaluate_with(settings, model, str(root), runner, workers, robustness=robustness)
+        summary = evaluate_summary(root, model, evaluated)
     _print(summary, as_json)
 
 

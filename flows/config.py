@@ -17,6 +17,7 @@ from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.catalogue import GroupBy
 from tasks.explore import ExploreSettings
 from tasks.extract import ExtractionSettings
+from tasks.robustness import RobustnessSettings
 from tasks.sample import SampleSettings
 from tasks.split import SplitSettings
 
@@ -100,6 +101,7 @@ class Settings(BaseModel):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     evaluate: JudgementSettings = JudgementSettings()
+    robustness: RobustnessSettings = RobustnessSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -19,22 +19,32 @@ from storage.workspace import Workspace
 from tasks.catalogue import Catalogue
 from tasks.model import TrainedModel, open_model
 from tasks.report import REPORT
+from tasks.robustness import ROBUSTNESS
 from tasks.select import SELECT
 from tasks.stage import Artifact
 from tasks.transfer import TRANSFER
 
-OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore")
+OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore", "robustness")
 """What a call may set; all else is part of the detector."""
 OWN_SETTINGS = ("frames.per_video", *(f"evaluate.{name}" for name in EvaluationSettings.model_fields))
 
 
-class Evaluated(BaseModel):
-    """What the evaluation of a trained detector left."""
+class Judged(BaseModel):
+    """What was found about a trained detector on other data; what was not asked for is missing."""
 
     model_config = ConfigDict(frozen=True)
 
     split: Artifact
     evaluation: Artifact
+    robustness: Artifact | None = None
+
+
+class Evaluated(BaseModel):
+    """The same, its report, and what limits what can be concluded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    judged: Judged
     report: Artifact
     warnings: tuple[str, ...]
     steps: list[Step]
@@ -77,59 +87,73 @@ def evaluation_settings(
 
 
 def judge_elsewhere(
-    walk: Walk, settings: Settings, model: TrainedModel, catalogues: list[Catalogue] | None
-) -> tuple[Artifact, Artifact, Artifact]:
-    """Extract, make all usable videos the test, judge and report; returns split, evaluation and report."""
+    walk: Walk,
+    settings: Settings,
+    model: TrainedModel,
+    catalogues: list[Catalogue] | None,
+    *,
+    robustness: bool = False,
+) -> tuple[Judged, Artifact]:
+    """Extract, make all usable videos the test, judge, try what was asked for, and write the report, which is returned last."""
     catalogue, manifest = extract_videos(walk, settings, catalogues)
     split = walk.stage(SELECT, "videos to judge", manifest=manifest, catalogue=catalogue, model=model)
     audit, exploration = explore_split(walk, settings, catalogue, split)
-    evaluation = walk.stage(
-        TRANSFER,
-        "evaluate",
+    inputs = {"split": split, "model": model, "seed": settings.seed}
+    judged = Judged(
         split=split,
-        model=model,
-        settings=settings.evaluate.intervals,
-        seed=settings.seed,
+        evaluation=walk.stage(TRANSFER, "evaluate", **inputs, settings=settings.evaluate.intervals),
+        robustness=walk.stage(
+            ROBUSTNESS,
+            "robustness",
+            **inputs,
+            settings=settings.robustness,
+            evaluation=settings.evaluate.intervals,
+        )
+        if robustness
+        else None,
     )
-    report = walk.stage(
+    return judged, walk.stage(
         REPORT,
         "report",
         split=split,
         audit=audit,
         exploration=exploration,
-        evaluation=evaluation,
+        evaluation=judged.evaluation,
+        robustness=judged.robustness,
         configuration=settings.model_dump(mode="json"),
     )
-    return split, evaluation, report
 
 
 @flow(name="evaluate", flow_run_name=run_name)
-def evaluate(settings: Settings, model: str, workspace: str = "workspace") -> Evaluated:
+def evaluate(
+    settings: Settings, model: str, workspace: str = "workspace", robustness: bool = False
+) -> Evaluated:
     """Judge a trained detector on all usable videos of other data sets; unchanged stages are skipped.
 
     Args:
         settings: The data sets, and how they are judged; what belongs to the detector must be as it was trained.
         model: The detector's folder, below `models` of the workspace it was trained in or elsewhere.
         workspace: The folder that everything is written to.
+        robustness: Whether the frames are also perturbed in many ways and scored again, which takes many times as long.
     """
     show_log()
     run = Run(Workspace(Path(workspace)).prepare())
     trained = open_model(Path(model))
-    split, evaluation, report = judge_elsewhere(run, settings, trained, list_videos(run, settings))
-    show_judgement(run.workspace, evaluation)
+    catalogues = list_videos(run, settings)
+    judged, report = judge_elsewhere(run, settings, trained, catalogues, robustness=robustness)
+    show_judgement(run.workspace, judged.evaluation)
     show_stages(run.steps)
     show_report(report.folder(run.workspace) / "report.html")
-    divided = json.loads((split.folder(run.workspace) / "split.json").read_text("utf-8"))
-    return Evaluated(
-        split=split, evaluation=evaluation, report=report, warnings=divided["warnings"], steps=run.steps
-    )
+    divided = json.loads((judged.split.folder(run.workspace) / "split.json").read_text("utf-8"))
+    return Evaluated(judged=judged, report=report, warnings=divided["warnings"], steps=run.steps)
 
 
 def evaluate_with(
-    settings: Settings, model: Path, workspace: str, runner: Runner, workers: int | None
+    settings: Settings, model: Path, workspace: str, runner: Runner, workers: int | None, **asked: bool
 ) -> Evaluated:
-    """The flow `evaluate` on a task runner."""
-    return evaluate.with_options(task_runner=task_runner(runner, workers))(settings, str(model), workspace)
+    """The flow `evaluate` on a task runner; `asked` is what of its parts to do."""
+    on_runner = evaluate.with_options(task_runner=task_runner(runner, workers))
+    return on_runner(settings, str(model), workspace, **asked)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:

@@ -62,13 +62,18 @@ def pipeline_summary(root: Path, piped: Piped) -> dict[str, Any]:
 
 def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str, Any]:
     """What came out on the videos of other data sets, what limits it, where the report is, what each stage did."""
-    return {
+    judged = evaluated.judged
+    summary = {
         "workspace": str(root),
         "model": str(model),
-        **_counts(evaluated.split),
-        "metrics": read_metrics(root, evaluated.evaluation),
+        **_counts(judged.split),
+        "metrics": read_metrics(root, judged.evaluation),
         "warnings": list(evaluated.warnings),
-        "evaluation": _path(root, evaluated.evaluation),
+        "evaluation": _path(root, judged.evaluation),
+    }
+    if judged.robustness:
+        summary["robustness"] = _path(root, judged.robustness, "robustness.json")
+    return summary | {
         "report": _path(root, evaluated.report, "report.html"),
         "stages": _did(evaluated.steps),
     }

@@ -1,13 +1,15 @@
 """Logits of stored frames, each the same whatever is scored beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 Scorer = Callable[[Sequence[Path]], np.ndarray]
+ImageScorer = Callable[[Iterable[Any]], np.ndarray]
 
 
 class FrameError(ValueError):
@@ -26,14 +28,20 @@ def score_frames(model: keras.Model, paths: Sequence[Path]) -> np.ndarray:
 
 def frame_scorer(model: keras.Model) -> Scorer:
     """`score_frames` with the model's graph traced once, for many calls."""
+    score = image_scorer(model)
+    return lambda paths: score(load_frame(path) for path in paths)
+
+
+def image_scorer(model: keras.Model) -> ImageScorer:
+    """Scores images that are already decoded, RGB in 0 to 255, shape (height, width, 3) of any size and type, as `score_frames` does."""
     forward = tf.function(
         lambda image: model(image, training=False),
         input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
         jit_compile=False,
     )
 
-    def score(paths: Sequence[Path]) -> np.ndarray:
-        logits = [forward(load_frame(path)[None]).numpy()[0, 0] for path in paths]
+    def score(images: Iterable[Any]) -> np.ndarray:
+        logits = [forward(tf.cast(image, tf.float32)[None]).numpy()[0, 0] for image in images]
         return np.array(logits, np.float32)
 
     return score

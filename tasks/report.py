@@ -74,13 +74,16 @@ def report(
     calibration: Artifact | None = None,
     evaluation: Artifact | None = None,
     bundle: Artifact | None = None,
+    robustness: Artifact | None = None,
 ) -> dict[str, JsonValue]:
     """Write `report.html`: everything in one file, no outside address; without a model, a report of the data alone."""
     videos, frames = read_split(workspace, split)
     judged = _judgement(workspace, evaluation, calibration) if evaluation else None
     found = json.loads((audit.folder(workspace) / "audit.json").read_text("utf-8"))
     artifacts = [
-        item for item in (split, audit, exploration, training, calibration, evaluation, bundle) if item
+        item
+        for item in (split, audit, exploration, training, calibration, evaluation, bundle, robustness)
+        if item
     ]
     page = (
         _environment()
@@ -94,6 +97,7 @@ def report(
             spectra=_figures(exploration.folder(workspace), FIGURES_OF_EXPLORATION),
             training=_training(workspace, training) if training else None,
             judged=judged,
+            robustness=_robustness(workspace, robustness) if robustness else None,
             numbers=NUMBERS,
             probabilities=PROBABILITIES,
             digest=split.digest,
@@ -266,6 +270,23 @@ def _judgement(workspace: Workspace, evaluation: Artifact, calibration: Artifact
         "figures": _figures(folder, FIGURES_OF_EVALUATION),
         "mistakes": _mistakes(workspace, videos, frames, cut),
     }
+
+
+def _robustness(workspace: Workspace, robustness: Artifact) -> dict[str, Any]:
+    folder = robustness.folder(workspace)
+    record = json.loads((folder / "robustness.json").read_text("utf-8"))
+    clean, *others = record["rows"]
+    kinds = record["kinds"]
+    rows = [
+        row
+        | {
+            "parameter": f"{kinds[row['perturbation']]['meaning']}: "
+            f"{kinds[row['perturbation']]['parameters'][row['level'] - 1]:g}"
+        }
+        for row in others
+    ]
+    figures = _figures(folder, ("auc_by_level.png",))
+    return {"record": record, "clean": clean["auc"], "rows": rows, "figures": figures}
 
 
 def _mistakes(

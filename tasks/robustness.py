@@ -1,0 +1,206 @@
+"""How a detector's ranking holds when the frames are perturbed: every kind, every level, the same for both classes."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from fourier_model.metrics import CLASSES, Estimate, EvaluationSettings, auc, auc_difference, recall
+from fourier_model.pooling import PoolingSettings, pool_logits
+from storage.images import read_image
+from storage.manifest import FAKE, REAL, Split
+from storage.workspace import Workspace, write_whole
+from tasks.explore import frame_paths, read_split, usable_videos
+from tasks.model import TrainedModel
+from tasks.progress import Progress
+from tasks.stage import Artifact, Stage
+
+logger = logging.getLogger(__name__)
+
+Images = list[NDArray[np.uint8]]
+
+CLEAN = "clean"
+FIGURE = "auc_by_level.png"
+CAPTION = "Video AUC at each level of each perturbation, with its interval over groups; the first point is the untouched frames."
+
+
+class RobustnessSettings(BaseModel):
+    """How much is perturbed: every kind and level costs one more scoring of all chosen frames."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames_per_video: int = Field(
+        8, ge=1, le=10_000, description="Frames of each video that are perturbed, evenly spread (a count)."
+    )
+
+
+def robustness(
+    output: Path,
+    workspace: Workspace,
+    split: Artifact,
+    model: TrainedModel,
+    settings: RobustnessSettings,
+    evaluation: EvaluationSettings,
+    seed: int,
+) -> dict[str, JsonValue]:
+    """Perturb the stored frames of the test videos, score them, and compare with the same frames untouched.
+
+    Writes `robustness.parquet` (a row a kind and level: AUC, its difference to clean paired by video, recall of fakes and false alarms
+    at the detector's threshold, each with its interval), the same as `robustness.json`, `robustness_videos.parquet` with the video logits,
+    and a figure with its caption in `figures.json`. With one class, AUC and difference are null with the reason.
+    """
+    from fourier_model.detector import load_detector
+    from fourier_model.perturbations import PERTURBATIONS
+    from fourier_model.scoring import image_scorer
+
+    videos, frames = read_split(workspace, split)
+    videos = usable_videos(videos)
+    videos = videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])]
+    paths = frame_paths(frames, settings.frames_per_video)
+    score = image_scorer(load_detector(model.folder(workspace) / "model.keras"))
+    progress = Progress("robustness", f"robustness: {len(videos)} videos")
+    rows = []
+    for done, video in enumerate(videos["video_id"], start=1):
+        clip = [read_image(workspace.root / path) for path in paths[video]]
+        for name, level, perturbed in perturbed_clips(clip, str(video), seed):
+            logit = pooled(score(perturbed), model)
+            rows.append({"perturbation": name, "level": level, "video_id": video, "logit": logit})
+        progress.report(done / len(videos), f"{done} of {len(videos)}")
+    scored = pd.DataFrame(rows).merge(videos[["video_id", "dataset", "group_id", "label"]], on="video_id")
+    scored = scored.astype({"label": "int8"})
+    table = compare_with_clean(scored, threshold_logit(model), evaluation, seed)
+    kinds = {
+        name: {"parameters": list(kind.parameters), "meaning": kind.meaning}
+        for name, kind in PERTURBATIONS.items()
+    }
+    record = {
+        "videos": {name: int(np.sum(videos["label"] == label)) for label, name in enumerate(CLASSES)},
+        "frames_per_video": settings.frames_per_video,
+        "confidence": evaluation.confidence,
+        "kinds": kinds,
+        "rows": table,
+    }
+    (output / "robustness.json").write_text(json.dumps(record, indent=1, allow_nan=False), "utf-8")
+    flat_table(table).to_parquet(output / "robustness.parquet", index=False)
+    scored.to_parquet(output / "robustness_videos.parquet", index=False)
+    _draw(output, record)
+    return _summary(table)
+
+
+def threshold_logit(model: TrainedModel) -> float:
+    """The detector's threshold as a pooled logit, before its calibration."""
+    calibration = model.calibration()
+    odds = calibration["threshold"] / (1 - calibration["threshold"])
+    return float(calibration["temperature"] * (np.log(odds) - calibration["bias"]))
+
+
+def pooled(logits: np.ndarray, model: TrainedModel) -> float:
+    """The logit of one video of those of its frames, pooled as the detector's folder says."""
+    settings = PoolingSettings.model_validate(model.calibration()["pooling"])
+    return float(pool_logits(np.zeros(len(logits)), logits, settings).iloc[0])
+
+
+def perturbed_clips(clip: Images, name: str, seed: int) -> Iterator[tuple[str, int, Images]]:
+    """The clip untouched, then after each perturbation at each level: (perturbation, level, frames), clean being level 0.
+
+    What is drawn depends on `seed`, the perturbation, the level and the video's name, never on its class.
+    """
+    from fourier_model.perturbations import PERTURBATIONS, perturb
+
+    yield CLEAN, 0, clip
+    for kind, perturbation in PERTURBATIONS.items():
+        for level in range(1, len(perturbation.parameters) + 1):
+            digest = hashlib.blake2b(f"{seed}/{kind}/{level}/{name}".encode(), digest_size=8).digest()
+            rng = np.random.default_rng(int.from_bytes(digest))
+            yield kind, level, perturb(clip, kind, level, rng)
+
+
+def compare_with_clean(
+    scored: pd.DataFrame, cut: float, settings: EvaluationSettings, seed: int
+) -> list[dict[str, Any]]:
+    """A row a perturbation and level, in the order of `scored`, the clean one first: numbers as estimates.
+
+    `scored` has the columns `perturbation`, `level`, `video_id`, `group_id`, `label` (0 or 1) and `logit`; all levels hold the same videos, and
+    so the difference of two AUCs is paired. Fake is a logit of at least `cut`.
+    """
+    clean = scored[scored["perturbation"] == CLEAN].set_index("video_id")
+    rows = []
+    for name, level in scored[["perturbation", "level"]].drop_duplicates().itertuples(index=False):
+        own = scored[(scored["perturbation"] == name) & (scored["level"] == level)]
+        own = own.set_index("video_id").loc[clean.index]
+        labels, logits, groups = own["label"], own["logit"], own["group_id"]
+        area = auc(labels, logits, groups, settings, seed)
+        gain = Estimate(None, reason=area.reason)
+        if area.value is not None:
+            gain = auc_difference(labels, logits, clean["logit"], groups, settings, seed)
+        rows.append(
+            {
+                "perturbation": str(name),
+                "level": int(level),
+                "auc": asdict(area),
+                "difference": asdict(gain),
+                "recall": asdict(share_called_fake(own, FAKE, cut, settings, seed)),
+                "false_alarms": asdict(share_called_fake(own, REAL, cut, settings, seed)),
+            }
+        )
+    return rows
+
+
+def share_called_fake(
+    videos: pd.DataFrame, label: int, cut: float, settings: EvaluationSettings, seed: int
+) -> Estimate:
+    """Share of the videos of a class whose `logit` reaches `cut`: recall of fakes, false alarms of reals; null without such a video."""
+    own = videos[videos["label"] == label]
+    if own.empty:
+        return Estimate(None, reason=f"no {CLASSES[label]} video")
+    return recall(own["logit"], own["group_id"], cut, settings, seed)
+
+
+def flat_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of estimates as columns: `auc`, `auc_low`, `auc_high` and so on, missing where not defined."""
+    return pd.DataFrame([_flat(row) for row in rows])
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, JsonValue]:
+    clean, *others = rows
+    if clean["auc"]["value"] is None:
+        return {"clean_auc": None, "reason": clean["auc"]["reason"]}
+    worst = min(others, key=lambda row: float(row["auc"]["value"]))
+    return {
+        "clean_auc": clean["auc"]["value"],
+        "worst_auc": worst["auc"]["value"],
+        "worst": f"{worst['perturbation']} {worst['level']}",
+    }
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if not isinstance(value, Mapping):
+            flat[name] = value
+            continue
+        for part, ending in (("value", ""), ("low", "_low"), ("high", "_high")):
+            flat[f"{name}{ending}"] = np.nan if value[part] is None else value[part]
+    return flat
+
+
+def _draw(output: Path, record: dict[str, Any]) -> None:
+    from fourier_model.figures import png
+    from fourier_model.robustness_figures import auc_by_level
+
+    captions = {}
+    if record["rows"][0]["auc"]["value"] is not None:
+        write_whole(output / FIGURE, png(auc_by_level(record["rows"], record["kinds"])))
+        captions = {FIGURE: CAPTION}
+    (output / "figures.json").write_text(json.dumps(captions, indent=1), "utf-8")
+
+
+ROBUSTNESS = Stage("robustness", version=1, function=robustness)
