@@ -148,6 +148,10 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also perturb the frames in eight ways, at each level.")
     ] = False,
+    adversarial: Annotated[
+        bool,
+        typer.Option("--adversarial", help="Also attack some videos with the detector's gradient; slow."),
+    ] = False,
     workspace: WorkspaceOption = Path("workspace"),
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -165,7 +169,8 @@ def evaluate(
         from tasks.model import open_model
 
         settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
-        evaluated = evaluate_with(settings, model, str(root), runner, workers, robustness=robustness)
+        asked = {"robustness": robustness, "adversarial": adversarial}
+        evaluated = evaluate_with(settings, model, str(root), runner, workers, **asked)
         summary = evaluate_summary(root, model, evaluated)
     _print(summary, as_json)
 

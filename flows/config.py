@@ -14,6 +14,7 @@ from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
 from storage.layouts.base import Content, DataSetSettings, Grouping
+from tasks.adversarial import AdversarialSettings
 from tasks.catalogue import GroupBy
 from tasks.explore import ExploreSettings
 from tasks.extract import ExtractionSettings
@@ -102,6 +103,7 @@ class Settings(BaseModel):
     train: TrainSettings = TrainSettings()
     evaluate: JudgementSettings = JudgementSettings()
     robustness: RobustnessSettings = RobustnessSettings()
+    adversarial: AdversarialSettings = AdversarialSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from flows.train import show_judgement
 from flows.walk import Run, Step, Walk
 from fourier_model.metrics import EvaluationSettings
 from storage.workspace import Workspace
+from tasks.adversarial import ADVERSARIAL
 from tasks.catalogue import Catalogue
 from tasks.model import TrainedModel, open_model
 from tasks.report import REPORT
@@ -24,7 +25,7 @@ from tasks.select import SELECT
 from tasks.stage import Artifact
 from tasks.transfer import TRANSFER
 
-OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore", "robustness")
+OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore", "robustness", "adversarial")
 """What a call may set; all else is part of the detector."""
 OWN_SETTINGS = ("frames.per_video", *(f"evaluate.{name}" for name in EvaluationSettings.model_fields))
 
@@ -37,6 +38,7 @@ class Judged(BaseModel):
     split: Artifact
     evaluation: Artifact
     robustness: Artifact | None = None
+    adversarial: Artifact | None = None
 
 
 class Evaluated(BaseModel):
@@ -93,6 +95,7 @@ def judge_elsewhere(
     catalogues: list[Catalogue] | None,
     *,
     robustness: bool = False,
+    adversarial: bool = False,
 ) -> tuple[Judged, Artifact]:
     """Extract, make all usable videos the test, judge, try what was asked for, and write the report, which is returned last."""
     catalogue, manifest = extract_videos(walk, settings, catalogues)
@@ -111,6 +114,15 @@ def judge_elsewhere(
         )
         if robustness
         else None,
+        adversarial=walk.stage(
+            ADVERSARIAL,
+            "attacks",
+            **inputs,
+            settings=settings.adversarial,
+            evaluation=settings.evaluate.intervals,
+        )
+        if adversarial
+        else None,
     )
     return judged, walk.stage(
         REPORT,
@@ -120,13 +132,18 @@ def judge_elsewhere(
         exploration=exploration,
         evaluation=judged.evaluation,
         robustness=judged.robustness,
+        adversarial=judged.adversarial,
         configuration=settings.model_dump(mode="json"),
     )
 
 
 @flow(name="evaluate", flow_run_name=run_name)
 def evaluate(
-    settings: Settings, model: str, workspace: str = "workspace", robustness: bool = False
+    settings: Settings,
+    model: str,
+    workspace: str = "workspace",
+    robustness: bool = False,
+    adversarial: bool = False,
 ) -> Evaluated:
     """Judge a trained detector on all usable videos of other data sets; unchanged stages are skipped.
 
@@ -135,12 +152,15 @@ def evaluate(
         model: The detector's folder, below `models` of the workspace it was trained in or elsewhere.
         workspace: The folder that everything is written to.
         robustness: Whether the frames are also perturbed in many ways and scored again, which takes many times as long.
+        adversarial: Whether some videos are also attacked with the detector's own gradient, which takes longer still.
     """
     show_log()
     run = Run(Workspace(Path(workspace)).prepare())
     trained = open_model(Path(model))
     catalogues = list_videos(run, settings)
-    judged, report = judge_elsewhere(run, settings, trained, catalogues, robustness=robustness)
+    judged, report = judge_elsewhere(
+        run, settings, trained, catalogues, robustness=robustness, adversarial=adversarial
+    )
     show_judgement(run.workspace, judged.evaluation)
     show_stages(run.steps)
     show_report(report.folder(run.workspace) / "report.html")

@@ -71,8 +71,9 @@ def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str,
         "warnings": list(evaluated.warnings),
         "evaluation": _path(root, judged.evaluation),
     }
-    if judged.robustness:
-        summary["robustness"] = _path(root, judged.robustness, "robustness.json")
+    for name, artifact in (("robustness", judged.robustness), ("adversarial", judged.adversarial)):
+        if artifact:
+            summary[name] = _path(root, artifact, f"{name}.json")
     return summary | {
         "report": _path(root, evaluated.report, "report.html"),
         "stages": _did(evaluated.steps),

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend", "transfer": "evaluate"}
 STAGES = (
     "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
-    "robustness", "reference", "bundle", "report",
+    "robustness", "adversarial", "reference", "bundle", "report",
 )  # fmt: skip
 
 

@@ -39,6 +39,42 @@ def auc_by_level(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, Mapping[
     return figure
 
 
+def verdicts_under_attack(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Recall of fakes and false alarms by the strength of each attack, a panel each.
+
+    `rows` hold `attack`, `epsilon` in grey levels, `recall` and `false_alarms` (`value`, null without such videos), the untouched
+    frames first.
+    """
+    clean, *attacked = rows
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+    panels = (("recall", "fakes found"), ("false_alarms", "reals called fake"))
+    for axes, (name, words) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+        _clean(axes)
+        for colour, attack in zip(_PALETTE, dict.fromkeys(row["attack"] for row in attacked), strict=False):
+            own = [row for row in attacked if row["attack"] == attack and row[name]["value"] is not None]
+            axes.plot(
+                [row["epsilon"] for row in own],
+                [row[name]["value"] for row in own],
+                color=colour,
+                marker="o",
+                markersize=4,
+                label=attack.replace("_", ", "),
+            )
+        if clean[name]["value"] is not None:
+            axes.axhline(clean[name]["value"], color=GREY, linestyle=":", linewidth=1)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([row["epsilon"] for row in attacked], [f"{row['epsilon']}" for row in attacked])
+        axes.set(xlabel="largest change (grey levels of 255)", title=words, ylim=(-0.03, 1.03))
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _clean(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
 def _curve(axes: Axes, estimates: Sequence[Mapping[str, Any]]) -> None:
     values = [estimate["value"] for estimate in estimates]
     low, high = (
@@ -49,6 +85,4 @@ def _curve(axes: Axes, estimates: Sequence[Mapping[str, Any]]) -> None:
     axes.plot(places, values, color=_PALETTE[2], marker="o", markersize=4)
     axes.fill_between(places, low, high, color=_PALETTE[2], alpha=0.2, linewidth=0)
     axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
+    _clean(axes)

@@ -75,6 +75,7 @@ def report(
     evaluation: Artifact | None = None,
     bundle: Artifact | None = None,
     robustness: Artifact | None = None,
+    adversarial: Artifact | None = None,
 ) -> dict[str, JsonValue]:
     """Write `report.html`: everything in one file, no outside address; without a model, a report of the data alone."""
     videos, frames = read_split(workspace, split)
@@ -82,7 +83,17 @@ def report(
     found = json.loads((audit.folder(workspace) / "audit.json").read_text("utf-8"))
     artifacts = [
         item
-        for item in (split, audit, exploration, training, calibration, evaluation, bundle, robustness)
+        for item in (
+            split,
+            audit,
+            exploration,
+            training,
+            calibration,
+            evaluation,
+            bundle,
+            robustness,
+            adversarial,
+        )
         if item
     ]
     page = (
@@ -98,6 +109,7 @@ def report(
             training=_training(workspace, training) if training else None,
             judged=judged,
             robustness=_robustness(workspace, robustness) if robustness else None,
+            adversarial=_adversarial(workspace, adversarial) if adversarial else None,
             numbers=NUMBERS,
             probabilities=PROBABILITIES,
             digest=split.digest,
@@ -287,6 +299,12 @@ def _robustness(workspace: Workspace, robustness: Artifact) -> dict[str, Any]:
     ]
     figures = _figures(folder, ("auc_by_level.png",))
     return {"record": record, "clean": clean["auc"], "rows": rows, "figures": figures}
+
+
+def _adversarial(workspace: Workspace, adversarial: Artifact) -> dict[str, Any]:
+    folder = adversarial.folder(workspace)
+    record = json.loads((folder / "adversarial.json").read_text("utf-8"))
+    return {"record": record, "figures": _figures(folder, ("attacks.png",))}
 
 
 def _mistakes(

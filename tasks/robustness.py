@@ -66,12 +66,13 @@ def robustness(
     videos = videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])]
     paths = frame_paths(frames, settings.frames_per_video)
     score = image_scorer(load_detector(model.folder(workspace) / "model.keras"))
+    pooling = pooling_of(model)
     progress = Progress("robustness", f"robustness: {len(videos)} videos")
     rows = []
     for done, video in enumerate(videos["video_id"], start=1):
         clip = [read_image(workspace.root / path) for path in paths[video]]
         for name, level, perturbed in perturbed_clips(clip, str(video), seed):
-            logit = pooled(score(perturbed), model)
+            logit = pooled(score(perturbed), pooling)
             rows.append({"perturbation": name, "level": level, "video_id": video, "logit": logit})
         progress.report(done / len(videos), f"{done} of {len(videos)}")
     scored = pd.DataFrame(rows).merge(videos[["video_id", "dataset", "group_id", "label"]], on="video_id")
@@ -102,10 +103,14 @@ def threshold_logit(model: TrainedModel) -> float:
     return float(calibration["temperature"] * (np.log(odds) - calibration["bias"]))
 
 
-def pooled(logits: np.ndarray, model: TrainedModel) -> float:
-    """The logit of one video of those of its frames, pooled as the detector's folder says."""
-    settings = PoolingSettings.model_validate(model.calibration()["pooling"])
-    return float(pool_logits(np.zeros(len(logits)), logits, settings).iloc[0])
+def pooling_of(model: TrainedModel) -> PoolingSettings:
+    """How the detector makes one logit of those of a video's frames."""
+    return PoolingSettings.model_validate(model.calibration()["pooling"])
+
+
+def pooled(logits: np.ndarray, pooling: PoolingSettings) -> float:
+    """The logit of one video of those of its frames."""
+    return float(pool_logits(np.zeros(len(logits)), logits, pooling).iloc[0])
 
 
 def perturbed_clips(clip: Images, name: str, seed: int) -> Iterator[tuple[str, int, Images]]:

@@ -17,6 +17,12 @@ from tasks.model import ModelError, open_model
 from tasks.sample import SampleSettings, write_sample
 
 STAGES = ["download", "extract", "manifest", "select", "audit", "explore", "evaluate", "report"]
+QUICK = [
+    "robustness.frames_per_video=1",
+    "adversarial.videos=2",
+    "adversarial.frames_per_video=1",
+    "adversarial.steps=1",
+]
 
 
 def store_model(folder: Path, seen=()) -> Path:
@@ -57,9 +63,9 @@ def others(tmp_path_factory) -> Path:
     return folder
 
 
-def judged(model, workspace, *datasets, overrides=()):
-    settings = evaluation_settings(open_model(model), overrides=overrides, datasets=map(str, datasets))
-    return evaluate_summary(workspace, model, evaluate(settings, str(model), str(workspace)))
+def judged(model, workspace, *datasets, **asked):
+    settings = evaluation_settings(open_model(model), overrides=QUICK, datasets=map(str, datasets))
+    return evaluate_summary(workspace, model, evaluate(settings, str(model), str(workspace), **asked))
 
 
 def test_a_detector_is_judged_on_every_video_of_another_set_and_only_once(tmp_path, others):
@@ -71,7 +77,14 @@ def test_a_detector_is_judged_on_every_video_of_another_set_and_only_once(tmp_pa
     assert (metrics["threshold"], metrics["temperature"]) == (0.3, 2.0)
     assert summary["warnings"] == []
     moved = model.rename(tmp_path / "moved")
-    assert judged(moved, tmp_path / "w", others)["stages"] == dict.fromkeys(STAGES, "cached")
+    again = judged(moved, tmp_path / "w", others, robustness=True, adversarial=True)
+    ran = dict.fromkeys(["robustness", "adversarial", "report"], "ran")
+    assert again["stages"] == dict.fromkeys(STAGES, "cached") | ran
+    for name in ("robustness", "adversarial"):
+        assert json.loads(Path(again[name]).read_text())["rows"]
+    report = Path(again["report"]).read_text("utf-8")
+    assert "<h2>Robustness</h2>" in report
+    assert "<h2>Attacks</h2>" in report
 
 
 def test_videos_that_the_detector_was_trained_on_are_said_and_one_class_is_no_failure(tmp_path, others):
