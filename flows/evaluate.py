@@ -18,6 +18,7 @@ from fourier_model.metrics import EvaluationSettings
 from storage.workspace import Workspace
 from tasks.adversarial import ADVERSARIAL
 from tasks.catalogue import Catalogue
+from tasks.familiarity import FAMILIARITY
 from tasks.model import TrainedModel, open_model
 from tasks.report import REPORT
 from tasks.robustness import ROBUSTNESS
@@ -37,6 +38,7 @@ class Judged(BaseModel):
 
     split: Artifact
     evaluation: Artifact
+    familiarity: Artifact
     robustness: Artifact | None = None
     adversarial: Artifact | None = None
 
@@ -105,6 +107,7 @@ def judge_elsewhere(
     judged = Judged(
         split=split,
         evaluation=walk.stage(TRANSFER, "evaluate", **inputs, settings=settings.evaluate.intervals),
+        familiarity=walk.stage(FAMILIARITY, "familiarity", **inputs, evaluation=settings.evaluate.intervals),
         robustness=walk.stage(
             ROBUSTNESS,
             "robustness",
@@ -131,6 +134,7 @@ def judge_elsewhere(
         audit=audit,
         exploration=exploration,
         evaluation=judged.evaluation,
+        familiarity=judged.familiarity,
         robustness=judged.robustness,
         adversarial=judged.adversarial,
         configuration=settings.model_dump(mode="json"),

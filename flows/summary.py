@@ -71,6 +71,8 @@ def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str,
         "warnings": list(evaluated.warnings),
         "evaluation": _path(root, judged.evaluation),
     }
+    familiar = judged.familiarity.summary
+    summary["unfamiliar"] = {name: familiar.get(name) for name in ("auroc", "flagged", "reason")}
     for name, artifact in (("robustness", judged.robustness), ("adversarial", judged.adversarial)):
         if artifact:
             summary[name] = _path(root, artifact, f"{name}.json")
@@ -109,6 +111,8 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
         if name == "metrics":
             for level in ("video", "frame"):
                 table.add_row(f"{level} AUC", _number(value[level], "auc"))
+        elif name == "unfamiliar":
+            table.add_row("unlike the training", _unfamiliar(value))
         elif name == "warnings":
             for warning in value:
                 table.add_row("warning", warning)
@@ -185,6 +189,13 @@ def _number(metrics: dict[str, Any], name: str) -> str:
     if value is None:
         return "undefined"
     return f"{value:.3f}" if low is None else f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+
+
+def _unfamiliar(found: dict[str, Any]) -> str:
+    if found["reason"]:
+        return f"not known: {found['reason']}"
+    share = "not defined" if found["flagged"] is None else f"{found['flagged']:.0%}"
+    return f"{share} of the videos flagged, AUROC {found['auroc']:.3f} against the detector's own test"
 
 
 def _path(root: Path, artifact: Artifact, name: str = "") -> str:

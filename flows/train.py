@@ -68,7 +68,7 @@ def train_and_judge(walk: Walk, settings: Settings, catalogue: Artifact, split: 
         settings=settings.evaluate.intervals,
         seed=seed,
     )
-    reference = walk.stage(REFERENCE, "reference", catalogue=catalogue, split=split)
+    reference = walk.stage(REFERENCE, "reference", catalogue=catalogue, split=split, training=training)
     bundle = walk.stage(
         BUNDLE,
         "bundle",

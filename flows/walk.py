@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend", "transfer": "evaluate"}
 STAGES = (
     "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
-    "robustness", "adversarial", "reference", "bundle", "report",
+    "familiarity", "robustness", "adversarial", "reference", "bundle", "report",
 )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def report(
     calibration: Artifact | None = None,
     evaluation: Artifact | None = None,
     bundle: Artifact | None = None,
+    familiarity: Artifact | None = None,
     robustness: Artifact | None = None,
     adversarial: Artifact | None = None,
 ) -> dict[str, JsonValue]:
@@ -108,6 +109,7 @@ def report(
             spectra=_figures(exploration.folder(workspace), FIGURES_OF_EXPLORATION),
             training=_training(workspace, training) if training else None,
             judged=judged,
+            familiarity=_familiarity(workspace, familiarity) if familiarity else None,
             robustness=_robustness(workspace, robustness) if robustness else None,
             adversarial=_adversarial(workspace, adversarial) if adversarial else None,
             numbers=NUMBERS,
@@ -282,6 +284,13 @@ def _judgement(workspace: Workspace, evaluation: Artifact, calibration: Artifact
         "figures": _figures(folder, FIGURES_OF_EVALUATION),
         "mistakes": _mistakes(workspace, videos, frames, cut),
     }
+
+
+def _familiarity(workspace: Workspace, familiarity: Artifact) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(
+        (familiarity.folder(workspace) / "familiarity.json").read_text("utf-8")
+    )
+    return record
 
 
 def _robustness(workspace: Workspace, robustness: Artifact) -> dict[str, Any]:

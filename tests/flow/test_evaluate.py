@@ -16,7 +16,17 @@ from tasks.bundle import FORMAT_VERSION
 from tasks.model import ModelError, open_model
 from tasks.sample import SampleSettings, write_sample
 
-STAGES = ["download", "extract", "manifest", "select", "audit", "explore", "evaluate", "report"]
+STAGES = [
+    "download",
+    "extract",
+    "manifest",
+    "select",
+    "audit",
+    "explore",
+    "evaluate",
+    "familiarity",
+    "report",
+]
 QUICK = [
     "robustness.frames_per_video=1",
     "adversarial.videos=2",
@@ -76,6 +86,7 @@ def test_a_detector_is_judged_on_every_video_of_another_set_and_only_once(tmp_pa
     assert metrics["counts"]["videos"] == summary["videos"] == len(list(others.rglob("*.mp4")))
     assert (metrics["threshold"], metrics["temperature"]) == (0.3, 2.0)
     assert summary["warnings"] == []
+    assert "holds no reference.npz" in summary["unfamiliar"]["reason"]
     moved = model.rename(tmp_path / "moved")
     again = judged(moved, tmp_path / "w", others, robustness=True, adversarial=True)
     ran = dict.fromkeys(["robustness", "adversarial", "report"], "ran")

@@ -1,0 +1,97 @@
+"""How far an image's features lie from those of the training images: whether a detector knows the like of it."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+from sklearn.covariance import LedoitWolf
+
+HEAD = (keras.layers.Dense, keras.layers.Dropout, keras.layers.Subtract)
+"""Layers between the features and the logit."""
+
+SMALLEST_SPREAD = 1e-6  # of a feature beside its largest value: float32 holds no less
+
+Floats = NDArray[np.float64]
+
+
+class FamiliarityError(ValueError):
+    """Features cannot be described; the message says why."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The training features as one Gaussian a class with a common covariance.
+
+    `means` has shape (classes, features); `whitening` (features, features) turns a difference of features into one whose length is
+    the Mahalanobis distance.
+    """
+
+    means: Floats
+    whitening: Floats
+
+
+def feature_extractor(model: keras.Model) -> Callable[[Iterable[Any]], NDArray[np.float32]]:
+    """A function of images, RGB in 0 to 255, shape (height, width, 3), that gives what the detector's head reads of each.
+
+    Returns float32, shape (images, features): the pooled maps of the backbone and what stands beside them, in front of the dense layers.
+    """
+    before_head = next(layer for layer in reversed(model.layers) if not isinstance(layer, HEAD))
+    inner = keras.Model(model.input, before_head.output)
+    forward = tf.function(
+        lambda image: inner(image, training=False),
+        input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
+        jit_compile=False,
+    )
+
+    def extract(images: Iterable[Any]) -> NDArray[np.float32]:
+        rows = [forward(tf.cast(image, tf.float32)[None]).numpy()[0] for image in images]
+        return np.array(rows, np.float32).reshape(len(rows), -1)
+
+    return extract
+
+
+def fit_reference(features: ArrayLike, labels: ArrayLike) -> Reference:
+    """Class means and the covariance about them, shrunk (Ledoit and Wolf 2004) on features scaled to unit variance within the classes.
+
+    `features` is shape (n, features), `labels` shape (n,), one class or more. Features that do not vary within the classes are left out.
+    Raises FamiliarityError where there are fewer than two samples or none of the features varies. Source: Lee et al. 2018.
+    """
+    features = np.asarray(features, dtype=np.float64)
+    classes, members = np.unique(np.asarray(labels), return_inverse=True)
+    means = np.array([features[members == index].mean(axis=0) for index in range(len(classes))])
+    inner = features - means[members] if len(features) else features
+    scale = inner.std(axis=0) if len(features) else np.zeros(features.shape[1:])
+    varying = scale > SMALLEST_SPREAD * np.abs(features).max(axis=0, initial=np.finfo(float).tiny)
+    if len(features) < 2 or not varying.any():
+        message = (
+            f"the features of {len(features)} training frames do not vary: there is nothing to compare with"
+        )
+        raise FamiliarityError(message)
+    scaled = inner[:, varying] / scale[varying]
+    covariance = LedoitWolf(assume_centered=True).fit(scaled).covariance_
+    lower = np.linalg.cholesky(covariance)
+    whitening = np.zeros((int(varying.sum()), features.shape[1]))
+    whitening[:, varying] = np.linalg.solve(lower, np.diag(1 / scale[varying]))
+    return Reference(means, whitening)
+
+
+def distance(reference: Reference, features: ArrayLike) -> Floats:
+    """Mahalanobis distance of each row of `features`, shape (n, features), to the nearest class mean; float64, shape (n,)."""
+    difference = np.asarray(features, dtype=np.float64)[:, None] - reference.means
+    return np.asarray(np.linalg.norm(difference @ reference.whitening.T, axis=-1).min(axis=1))
+
+
+def alarm_level(distances: ArrayLike, rate: float) -> float | None:
+    """The least of `distances` that a new one of the same kind exceeds with a probability of at most `rate`.
+
+    That is the k-th smallest of n, k = ceil((n + 1) (1 - rate)); None where n is below 1 / rate - 1, too few to resolve the
+    rate. Source: Vovk et al. 2005, conformal prediction.
+    """
+    ranked = np.sort(np.asarray(distances, dtype=np.float64))
+    place = math.ceil((len(ranked) + 1) * (1 - rate) - 1e-9)
+    return float(ranked[place - 1]) if place <= len(ranked) else None
