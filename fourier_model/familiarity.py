@@ -16,6 +16,10 @@ HEAD = (keras.layers.Dense, keras.layers.Dropout, keras.layers.Subtract)
 
 SMALLEST_SPREAD = 1e-6  # of a feature beside its largest value: float32 holds no less
 
+MOST_DIRECTIONS = (
+    256  # of which the covariance is kept: it is held as a matrix, and few frames tell little of more
+)
+
 Floats = NDArray[np.float64]
 
 
@@ -27,7 +31,7 @@ class FamiliarityError(ValueError):
 class Reference:
     """The training features as one Gaussian a class with a common covariance.
 
-    `means` has shape (classes, features); `whitening` (features, features) turns a difference of features into one whose length is
+    `means` has shape (classes, features); `whitening` (directions, features) turns a difference of features into one whose length is
     the Mahalanobis distance.
     """
 
@@ -58,7 +62,8 @@ def feature_extractor(model: keras.Model) -> Callable[[Iterable[Any]], NDArray[n
 def fit_reference(features: ArrayLike, labels: ArrayLike) -> Reference:
     """Class means and the covariance about them, shrunk (Ledoit and Wolf 2004) on features scaled to unit variance within the classes.
 
-    `features` is shape (n, features), `labels` shape (n,), one class or more. Features that do not vary within the classes are left out.
+    `features` is shape (n, features), `labels` shape (n,), one class or more. Features that do not vary within the classes are left out; of more than 256 features, the 256 directions in which
+    the scaled ones vary most are looked at.
     Raises FamiliarityError where there are fewer than two samples or none of the features varies. Source: Lee et al. 2018.
     """
     features = np.asarray(features, dtype=np.float64)
@@ -73,10 +78,13 @@ def fit_reference(features: ArrayLike, labels: ArrayLike) -> Reference:
         )
         raise FamiliarityError(message)
     scaled = inner[:, varying] / scale[varying]
-    covariance = LedoitWolf(assume_centered=True).fit(scaled).covariance_
+    axes = np.eye(scaled.shape[1])
+    if len(axes) > MOST_DIRECTIONS:
+        axes = np.linalg.svd(scaled, full_matrices=False)[2][:MOST_DIRECTIONS]
+    covariance = LedoitWolf(assume_centered=True).fit(scaled @ axes.T).covariance_
     lower = np.linalg.cholesky(covariance)
-    whitening = np.zeros((int(varying.sum()), features.shape[1]))
-    whitening[:, varying] = np.linalg.solve(lower, np.diag(1 / scale[varying]))
+    whitening = np.zeros((len(axes), features.shape[1]))
+    whitening[:, varying] = np.linalg.solve(lower, axes / scale[varying])
     return Reference(means, whitening)
 
 

@@ -70,6 +70,19 @@ def test_more_features_than_samples_are_no_failure_and_nothing_that_varies_is_on
         fit_reference(np.ones((10, 3)), np.zeros(10))
 
 
+def test_of_many_features_the_directions_of_most_variance_are_enough_to_know_a_shift_along_them():
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(5, 1000))
+
+    def sample(n, shift):
+        return (rng.normal(size=(n, 5)) + shift) @ mixing + 0.1 * rng.normal(size=(n, 1000))
+
+    reference = fit_reference(sample(400, 0.0), np.zeros(400))
+    assert reference.whitening.shape == (256, 1000)
+    near, far = distance(reference, sample(200, 0.0)), distance(reference, sample(200, 5.0))
+    assert near.max() < far.min()
+
+
 def test_the_alarm_level_keeps_its_rate_on_new_samples_and_is_not_made_up_from_too_few():
     rng = np.random.default_rng(0)
     alarms = [np.mean(rng.normal(size=200) > alarm_level(rng.normal(size=19), 0.05)) for _ in range(3000)]
