@@ -58,6 +58,8 @@ def verdicts_under_attack(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 color=colour,
                 marker="o",
                 markersize=4,
+                linestyle="--" if attack == "fgsm" else "-",  # often under the line of pgd
+                zorder=3 if attack == "fgsm" else 2,
                 label=attack.replace("_", ", "),
             )
         if clean[name]["value"] is not None:
