@@ -373,4 +373,4 @@ def _embedded(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-REPORT = Stage("report", version=5, function=report, folder="reports")
+REPORT = Stage("report", version=6, function=report, folder="reports")
