@@ -244,6 +244,25 @@ def sample(
         _print({"folder": str(folder.resolve()), "videos": videos, "seed": seed}, as_json)
 
 
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="A model's folder, or that of an evaluation.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The same of another detector.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the intervals.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which of two detectors is better on the videos that both judged, and whether that can be told.
+
+    Example: fourier-deepfake compare workspace/models/1f3a workspace/models/9c2e
+    """
+    with _messages():
+        from flows.summary import print_comparison
+        from fourier_model.metrics import EvaluationSettings
+        from tasks.compare import compare
+
+        print_comparison(compare(first, second, EvaluationSettings(), seed), as_json)
+
+
 def main() -> None:
     """The console script."""
     for name, value in PREFECT_DEFAULTS.items():

@@ -171,6 +171,34 @@ def print_findings(found: dict[str, Any], as_json: bool) -> None:
         console.print(f"warning: {warning}", markup=False)
 
 
+def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
+    """The comparison of two detectors, as JSON or as a table for people, on stdout."""
+    if as_json:
+        sys.stdout.write(json.dumps(compared) + "\n")
+        return
+    console = _console()
+    for name in ("first", "second"):
+        console.print(f"{name}: {compared[name]['folder']}, {compared[name]['videos']} videos", markup=False)
+    counts, test = compared["counts"], compared["mcnemar"]
+    console.print(
+        f"both: {counts['videos']} videos ({counts['real']} real, {counts['fake']} fake) of {counts['groups']} groups, "
+        f"matched by {compared['matched_by']}"
+    )
+    table = Table("", "first", "second", "first less second", box=None)
+    for name, title in (("auc", "AUC"), ("accuracy", "accuracy")):
+        table.add_row(
+            title, *(words_of_estimate(compared[name][part]) for part in ("first", "second", "difference"))
+        )
+    console.print(table)
+    p_value = "not defined" if test["p_value"] is None else f"{test['p_value']:.3g}"
+    console.print(
+        f"verdicts: {test['both_right']} right by both, {test['only_first_right']} by the first alone, "
+        f"{test['only_second_right']} by the second alone, {test['both_wrong']} by neither; McNemar's exact p: {p_value}"
+    )
+    for note in compared["notes"]:
+        console.print(f"note: {note}", markup=False)
+
+
 def _words(counts: dict[str, int]) -> str:
     """Counts in words, most frequent first, the rest in one."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])

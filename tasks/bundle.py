@@ -58,14 +58,15 @@ def bundle(
     code_version: str,
     reference: Artifact | None = None,
 ) -> dict[str, JsonValue]:
-    """Write `model.keras`, `model.json`, `model_architecture.png` and `model_card.md`; equal inputs give equal files.
+    """Write `model.keras`, `model.json`, `model_architecture.png`, `model_card.md` and `test_videos.parquet`, how each test video was judged.
 
-    With `reference`, its files too: without them, nobody can say later whether a video was trained on.
+    Equal inputs give equal files. With `reference`, its files too: without them, nobody can say later whether a video was trained on.
     """
     if reference:
         shutil.copytree(reference.folder(workspace), output, dirs_exist_ok=True)
     for name in ("model.keras", "model_architecture.png"):
         shutil.copyfile(training.folder(workspace) / name, output / name)
+    shutil.copyfile(evaluation.folder(workspace) / "videos.parquet", output / "test_videos.parquet")
     calibrated = _read_json(calibration.folder(workspace) / "calibration.json")
     metrics = _read_json(evaluation.folder(workspace) / "metrics.json")
     trained = _read_json(training.folder(workspace) / "training.json")
