@@ -176,6 +176,34 @@ def evaluate(
 
 
 @app.command()
+def protocol(
+    name: Annotated[
+        Literal["k-fold", "cross-manipulation", "cross-compression"],
+        typer.Argument(help="What goes round: the folds, the method held out, the compression trained on."),
+    ],
+    datasets: DataSets = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    runner: RunnerOption = "threads",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train and judge a detector for each fold, held-out method or compression, and print one table of them.
+
+    Example: fourier-deepfake protocol cross-manipulation my_videos --preset standard
+    """
+    with _work(workspace) as root:
+        from flows.protocol import protocol_with
+        from flows.summary import print_protocol, protocol_summary
+
+        settings = _settings(datasets, preset, config, overrides)
+        summary = protocol_summary(root, protocol_with(settings, name, str(root), runner, workers))
+    print_protocol(summary, as_json)
+
+
+@app.command()
 def plan(
     datasets: DataSets = None,
     workspace: WorkspaceOption = Path("workspace"),

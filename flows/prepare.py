@@ -117,7 +117,9 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     reals_suffice = settings.train.fakes == "self_blended"
     if both_classes:
         require_labels(catalogues, reals_suffice=reals_suffice)
-    require_protocol(pd.DataFrame(readable_rows(catalogues), columns=["label", "method"]), settings.split)
+    require_protocol(
+        pd.DataFrame(readable_rows(catalogues), columns=["label", "method", "compression"]), settings.split
+    )
     catalogue, split = prepare_videos(run, settings, catalogues)
     if both_classes:
         videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)

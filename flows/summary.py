@@ -12,6 +12,7 @@ from flows.evaluate import Evaluated
 from flows.explore import Explored
 from flows.pipeline import Piped
 from flows.prepare import Prepared
+from flows.protocol import Looped
 from flows.train import Trained
 from flows.walk import Step, actions, reasons
 from storage.workspace import Workspace
@@ -79,6 +80,19 @@ def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str,
     return summary | {
         "report": _path(root, evaluated.report, "report.html"),
         "stages": _did(evaluated.steps),
+    }
+
+
+def protocol_summary(root: Path, looped: Looped) -> dict[str, Any]:
+    """The rounds of a protocol and what they come to together, the detector of each, what each stage did."""
+    folder = looped.table.folder(Workspace(root))
+    return {
+        "workspace": str(root),
+        "table": str(folder),
+        **_counts(looped.manifest),
+        **json.loads((folder / "protocol.json").read_text("utf-8")),
+        "models": {name: _path(root, bundle) for name, bundle in looped.bundles.items()},
+        "stages": _did(looped.steps),
     }
 
 
@@ -197,6 +211,46 @@ def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
     )
     for note in compared["notes"]:
         console.print(f"note: {note}", markup=False)
+
+
+def print_protocol(summary: dict[str, Any], as_json: bool) -> None:
+    """The rounds of a protocol, as JSON or as a table for people, on stdout."""
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+        return
+    console = _console()
+    numbers = {"auc": "AUC", "equal_error_rate": "equal error rate", "balanced_accuracy": "balanced accuracy"}
+    table = Table(summary["protocol"], "tested on", "videos (real, fake)", *numbers.values(), box=None)
+    for row in summary["rows"]:
+        counts = row["counts"]
+        table.add_row(
+            row["round"],
+            row["tested_on"],
+            f"{counts['samples']} ({counts['real']}, {counts['fake']})",
+            *(words_of_estimate(row[name]) for name in numbers),
+        )
+    for part, spreads in summary["summary"].items():
+        table.add_row("mean ± deviation", part, "", *(_words_of_spread(spreads[name]) for name in numbers))
+    console.print(table)
+    if summary["pooled"]:
+        pooled = summary["pooled"]
+        for name, words in (
+            ("auc_within_folds", "AUC within folds, mean"),
+            ("auc_calibrated", "AUC of calibrated scores, all folds"),
+            ("accuracy", "accuracy, all folds"),
+            ("balanced_accuracy", "balanced accuracy, all folds"),
+        ):
+            console.print(f"{words}: {words_of_estimate(pooled[name])}")
+    for name, why in summary["left_out"].items():
+        console.print(f"left out: {name}: {why}", markup=False)
+    console.print(f"table: {summary['table']}", markup=False)
+
+
+def _words_of_spread(numbers: dict[str, Any]) -> str:
+    if numbers["mean"] is None:
+        return "not defined"
+    deviation = "" if numbers["deviation"] is None else f" ± {numbers['deviation']:.3f}"
+    return f"{numbers['mean']:.3f}{deviation} ({numbers['lowest']:.3f} to {numbers['highest']:.3f})"
 
 
 def _words(counts: dict[str, int]) -> str:

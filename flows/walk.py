@@ -16,9 +16,11 @@ logger = logging.getLogger(__name__)
 
 # What belongs to one stage in the eyes of a user.
 STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend", "transfer": "evaluate"}
+JOINED = ("download", "blend")
+"""Made of several stages: that one of them was cached does not say that a part of it was."""
 STAGES = (
     "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
-    "familiarity", "robustness", "adversarial", "reference", "bundle", "report",
+    "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "report",
 )  # fmt: skip
 
 
@@ -135,13 +137,13 @@ class Plan:
 
 
 def actions(steps: list[Step]) -> dict[str, str]:
-    """For each stage, in the order of the walk: `cached`, `partial` (extraction of some videos) or `run`."""
+    """For each stage, in the order of the walk: `cached`, `partial` (some videos or rounds of it) or `run`."""
     found = {}
     for name in STAGES:
         cached = [step.cached for step in steps if step.stage == name]
         if not cached:
             continue
-        partial = name == "extract" and any(cached) and not all(cached)
+        partial = name not in JOINED and any(cached) and not all(cached)
         found[name] = "cached" if all(cached) else "partial" if partial else "run"
     return found
 
@@ -153,7 +155,7 @@ def reasons(steps: list[Step]) -> dict[str, str]:
         mine = [step for step in steps if step.stage == name]
         telling = [step.why for step in mine if not step.cached] or [step.why for step in mine]
         counted = Counter(telling).most_common(3)
-        many = len(mine) > 1 and name == "extract"
+        many = len(mine) > 1 and name not in JOINED
         if counted:
             why[name] = "; ".join(
                 f"{text} ({count} of {len(mine)})" if many else text for text, count in counted

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 FEW_GROUPS = 20
 LISTED = 20
 PLACE = ("video_id", "group_id", "split")
-Protocol = Literal["holdout", "cross-manipulation", "k-fold"]
+Protocol = Literal["holdout", "cross-manipulation", "cross-compression", "k-fold"]
 
 # A group whose official splits differ goes where it does the least harm: the official test set stays whole.
 OFFICIAL_ORDER = (Split.TEST, Split.VALIDATION, Split.TRAIN)
@@ -51,7 +51,8 @@ class SplitSettings(BaseModel):
     protocol: Protocol = Field(
         "holdout",
         description="holdout: one test; cross-manipulation: the test holds the fakes of one method, training none of it; "
-        "k-fold: one of split.folds tests, which together hold every video once.",
+        "cross-compression: training sees one compression, the test all; k-fold: one of split.folds tests, which together "
+        "hold every video once.",
     )
     validation_fraction: float = Field(
         0.15,
@@ -71,6 +72,9 @@ class SplitSettings(BaseModel):
     held_out: str | None = Field(
         None, description="The method that cross-manipulation keeps for the test, as the manifest names it."
     )
+    trained_on: str | None = Field(
+        None, description="The compression that cross-compression trains on, as the manifest names it."
+    )
     folds: int = Field(5, ge=2, le=20, description="Parts of k-fold (a count).")
     fold: int = Field(1, ge=1, description="The part of k-fold that is the test, 1 to split.folds.")
 
@@ -79,22 +83,27 @@ class SplitSettings(BaseModel):
         if self.fold > self.folds:
             message = f"split.fold must be 1 to split.folds={self.folds}, got {self.fold}"
             raise ValueError(message)
-        if self.held_out is not None and self.protocol != "cross-manipulation":
-            message = f"split.held_out belongs to split.protocol=cross-manipulation, got {self.protocol}"
-            raise ValueError(message)
+        for name, value, protocol in (
+            ("held_out", self.held_out, "cross-manipulation"),
+            ("trained_on", self.trained_on, "cross-compression"),
+        ):
+            if value is not None and self.protocol != protocol:
+                message = f"split.{name} belongs to split.protocol={protocol}, got {self.protocol}"
+                raise ValueError(message)
         return self
 
 
 def assign_splits(videos: pd.DataFrame, settings: SplitSettings, seed: int) -> pd.Series:
     """The split of each usable video, missing for the others.
 
-    `videos` has the columns `group_id`, `dataset`, `label`, `method`, `official_split` and `status`. A group's place is
+    `videos` has the columns `group_id`, `dataset`, `label`, `method`, `compression`, `official_split` and `status`. A group's place is
     drawn from `seed` and its name alone, a number in [0, 1): the first `test_fraction` is the test, what follows
     validation, so that neither the order of the rows nor other groups move it. Only where a split would be empty the
     group whose number is nearest is moved there: a split of a label (of two groups one is trained on and one tested, a
     single one is trained on), or of three or more groups with equal data sets, labels and methods.
     With cross-manipulation, videos that the protocol does not use are missing too: in the test all fakes but those of
-    the method that is held out, elsewhere the fakes of that method.
+    the method that is held out, elsewhere the fakes of that method. With cross-compression, those are the videos outside of
+    the test in another compression than the one that is trained on, and all without one.
     Returns strings, indexed like `videos`.
     Raises SplitError where no video is usable, a method is not there, or a group would stand on two sides.
     """
@@ -115,23 +124,47 @@ def assign_splits(videos: pd.DataFrame, settings: SplitSettings, seed: int) -> p
         in_test = splits == Split.TEST
         fake = usable["label"] == FAKE
         splits = splits.mask(fake & held_out.ne(in_test))
+    if settings.protocol == "cross-compression":
+        used = usable["compression"].notna() & (
+            splits.eq(Split.TEST) | usable["compression"].isin([settings.trained_on])
+        )
+        splits = splits.where(used)
     splits = splits.reindex(videos.index)
     assert_groups_apart(videos.assign(split=splits))
     return splits
 
 
 def require_protocol(videos: pd.DataFrame, settings: SplitSettings) -> None:
-    """Raise SplitError where the protocol needs a method that the videos do not have."""
-    if settings.protocol != "cross-manipulation":
-        return
-    methods = sorted(set(videos.loc[videos["label"] == FAKE, "method"].dropna()))
-    if settings.held_out not in methods or len(methods) < 2:
-        found = ", ".join(methods) or "none"
-        message = (
-            "cross-manipulation needs fakes of two methods and split.held_out, the one to keep for the test: "
-            f"got {settings.held_out}, the methods are: {found}"
-        )
-        raise SplitError(message)
+    """Raise SplitError where the protocol needs a method or a compression that the videos do not have.
+
+    `videos` has the columns `label`, `method` and `compression`.
+    """
+    if settings.protocol == "cross-manipulation":
+        methods = methods_of(videos)
+        if settings.held_out not in methods or len(methods) < 2:
+            message = (
+                "cross-manipulation needs fakes of two methods and split.held_out, the one to keep for the test: "
+                f"got {settings.held_out}, the methods are: {', '.join(methods) or 'none'}"
+            )
+            raise SplitError(message)
+    if settings.protocol == "cross-compression":
+        compressions = compressions_of(videos)
+        if settings.trained_on not in compressions or len(compressions) < 2:
+            message = (
+                "cross-compression needs videos in two compressions and split.trained_on, the one to train on: "
+                f"got {settings.trained_on}, the compressions are: {', '.join(compressions) or 'none'}"
+            )
+            raise SplitError(message)
+
+
+def methods_of(videos: pd.DataFrame) -> list[str]:
+    """The methods that made the fakes, sorted."""
+    return sorted(set(videos.loc[videos["label"] == FAKE, "method"].dropna()))
+
+
+def compressions_of(videos: pd.DataFrame) -> list[str]:
+    """The compressions of the videos, sorted."""
+    return sorted(set(videos["compression"].dropna()))
 
 
 def assert_groups_apart(videos: pd.DataFrame) -> None:
@@ -279,9 +312,12 @@ def split(
     source = manifest.folder(workspace)
     videos = read_table(source / "videos.parquet", VIDEO_SCHEMA)
     videos["split"] = assign_splits(videos, settings, seed)
-    if settings.protocol == "cross-manipulation":
+    note = {
+        "cross-manipulation": f"left out: cross-manipulation tests {settings.held_out}",
+        "cross-compression": f"left out: cross-compression trains on {settings.trained_on}",
+    }.get(settings.protocol)
+    if note:
         unused = (videos["status"] == Status.OK) & videos["split"].isna()
-        note = f"left out: cross-manipulation tests {settings.held_out}"
         videos.loc[unused, "reason"] = [
             f"{reason}; {note}" if isinstance(reason, str) else note
             for reason in videos.loc[unused, "reason"]

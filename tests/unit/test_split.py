@@ -22,7 +22,7 @@ from tasks.stage import Artifact
 
 def videos_of(rows):
     frame = pd.DataFrame(rows, columns=["group_id", "label", "dataset", "official_split", "status"])
-    return frame.astype({"label": "Int8"}).assign(method=None)
+    return frame.astype({"label": "Int8"}).assign(method=None, compression=None)
 
 
 def pairs(count, dataset="set"):
@@ -199,10 +199,37 @@ def test_a_method_that_is_not_there_is_named_beside_those_that_are():
         assign_splits(manipulated(3), SplitSettings(protocol="cross-manipulation", held_out="c"), 0)
 
 
-@pytest.mark.parametrize("values", [{"fold": 6}, {"held_out": "a"}])
+@pytest.mark.parametrize("values", [{"fold": 6}, {"held_out": "a"}, {"trained_on": "c23"}])
 def test_a_setting_of_another_protocol_is_refused(values):
-    with pytest.raises(ValidationError, match=r"split\.(fold must be|held_out belongs)"):
+    with pytest.raises(ValidationError, match=r"split\.(fold must be|held_out belongs|trained_on belongs)"):
         SplitSettings(**values)
+
+
+def compressed(count):
+    """Groups of a real and a fake in two compressions and in one that is not known."""
+    rows = [(f"g{i}", label, "set", None, "ok") for i in range(count) for label in (0, 1) for _ in range(3)]
+    return videos_of(rows).assign(compression=["c23", "c40", None] * 2 * count)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(3, 20), st.integers(0, 1000))
+def test_only_one_compression_is_trained_on_all_are_tested_and_the_test_is_the_same_for_each(count, seed):
+    videos = compressed(count)
+    tests = []
+    for name in ("c23", "c40"):
+        chosen = SplitSettings(protocol="cross-compression", trained_on=name)
+        splits = assign_splits(videos, chosen, seed)
+        require_both_classes(videos.assign(split=splits))
+        assert set(videos.loc[splits.isin(["train", "validation"]), "compression"]) == {name}
+        assert set(videos.loc[splits == "test", "compression"]) == {"c23", "c40"}
+        assert splits[videos["compression"].isna()].isna().all()
+        tests.append(set(splits[splits == "test"].index))
+    assert tests[0] == tests[1]
+
+
+def test_a_compression_that_is_not_there_is_named_beside_those_that_are():
+    with pytest.raises(SplitError, match="got raw, the compressions are: c23, c40"):
+        assign_splits(compressed(3), SplitSettings(protocol="cross-compression", trained_on="raw"), 0)
 
 
 def test_identities_on_several_sides_and_groups_torn_by_official_splits_are_counted():

@@ -1,0 +1,115 @@
+"""Protocols that loop: a detector a fold, a held-out method or a compression, and one table of them all."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.config import Settings
+from flows.observe import Runner, run_name, show_log, show_stages, show_table, task_runner
+from flows.prepare import extract_videos, list_videos
+from flows.train import train_and_judge
+from flows.walk import Run, Step, Walk
+from storage.manifest import VIDEO_SCHEMA, read_table
+from storage.workspace import Workspace
+from tasks.catalogue import readable_rows, require_labels
+from tasks.protocol import NUMBERS, PROTOCOL, Loop, rounds_of
+from tasks.split import SPLIT, SplitError, require_both_classes
+from tasks.stage import Artifact
+
+logger = logging.getLogger(__name__)
+
+
+class Looped(BaseModel):
+    """The table of a protocol, and the detector of each round."""
+
+    model_config = ConfigDict(frozen=True)
+
+    manifest: Artifact
+    table: Artifact
+    bundles: dict[str, Artifact]
+    steps: list[Step]
+
+
+def loop(
+    walk: Walk, settings: Settings, name: Loop, catalogue: Artifact, manifest: Artifact
+) -> tuple[Artifact, dict[str, Artifact]]:
+    """Split, train and judge once a round, then put the rounds side by side; returns the table and the bundles.
+
+    A round in which a part of the split lacks a class is left out, and the table says why.
+    Raises SplitError where no round can be judged.
+    """
+    videos = read_table(manifest.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA)
+    rounds = rounds_of(name, videos, settings.split)
+    splits, evaluations, bundles, left_out = {}, {}, {}, {}
+    for number, (title, divided) in enumerate(rounds.items(), start=1):
+        logger.info("round %d of %d of %s: %s", number, len(rounds), name, title)
+        split = walk.stage(
+            SPLIT, f"split for {title}", manifest=manifest, settings=divided, seed=settings.seed
+        )
+        try:
+            require_both_classes(read_table(split.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA))
+        except SplitError as error:
+            logger.warning("round %s is left out: %s", title, error)
+            left_out[title] = str(error)
+            continue
+        trained = train_and_judge(walk, settings.model_copy(update={"split": divided}), catalogue, split)
+        splits[title], evaluations[title], bundles[title] = split, trained.evaluation, trained.bundle
+    if not evaluations:
+        first, why = next(iter(left_out.items()))
+        message = f"no round of {name} can be judged; {first}: {why}"
+        raise SplitError(message)
+    table = walk.stage(
+        PROTOCOL,
+        f"table of {name}",
+        protocol=name,
+        splits=splits,
+        evaluations=evaluations,
+        left_out=left_out,
+        settings=settings.evaluate,
+        seed=settings.seed,
+    )
+    return table, bundles
+
+
+@flow(name="protocol", flow_run_name=run_name)
+def protocol(settings: Settings, name: Loop, workspace: str = "workspace") -> Looped:
+    """Train and judge once for each fold, held-out method or compression; rounds that are done are found again.
+
+    Args:
+        settings: What the result depends on; each round sets its own `split.protocol`.
+        name: k-fold, cross-manipulation (leaves out each method in turn) or cross-compression (trains on each in turn).
+        workspace: The folder that everything is written to.
+    """
+    show_log()
+    run = Run(Workspace(Path(workspace)).prepare())
+    catalogues = list_videos(run, settings)
+    assert catalogues is not None
+    require_labels(catalogues)
+    listed = pd.DataFrame(readable_rows(catalogues), columns=["status", "label", "method", "compression"])
+    rounds_of(
+        name, listed, settings.split
+    )  # refuses before hours of extraction what it would refuse after them
+    catalogue, manifest = extract_videos(run, settings, catalogues)
+    table, bundles = loop(run, settings, name, catalogue, manifest)
+    result = json.loads((table.folder(run.workspace) / "protocol.json").read_text("utf-8"))
+    show_table("protocol", [_shown(row) for row in result["rows"]], f"The rounds of {name}")
+    show_stages(run.steps)
+    return Looped(manifest=manifest, table=table, bundles=bundles, steps=run.steps)
+
+
+def protocol_with(
+    settings: Settings, name: Loop, workspace: str, runner: Runner, workers: int | None
+) -> Looped:
+    """The flow `protocol` on a task runner."""
+    return protocol.with_options(task_runner=task_runner(runner, workers))(settings, name, workspace)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, object]:
+    return {"round": row["round"], "tested on": row["tested_on"], "trained on": row["trained"]} | {
+        name: row[name]["value"] for name in NUMBERS
+    }
