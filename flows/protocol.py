@@ -45,6 +45,7 @@ def loop(
     """
     videos = read_table(manifest.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA)
     rounds = rounds_of(name, videos, settings.split)
+    reals_suffice = settings.train.fakes == "self_blended"
     splits, evaluations, bundles, left_out = {}, {}, {}, {}
     for number, (title, divided) in enumerate(rounds.items(), start=1):
         logger.info("round %d of %d of %s: %s", number, len(rounds), name, title)
@@ -52,13 +53,14 @@ def loop(
             SPLIT, f"split for {title}", manifest=manifest, settings=divided, seed=settings.seed
         )
         try:
-            require_both_classes(read_table(split.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA))
+            divided_videos = read_table(split.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA)
+            require_both_classes(divided_videos, reals_suffice=reals_suffice)
         except SplitError as error:
             logger.warning("round %s is left out: %s", title, error)
             left_out[title] = str(error)
             continue
         trained = train_and_judge(walk, settings.model_copy(update={"split": divided}), catalogue, split)
-        splits[title], evaluations[title], bundles[title] = split, trained.evaluation, trained.bundle
+        splits[title], evaluations[title], bundles[title] = trained.split, trained.evaluation, trained.bundle
     if not evaluations:
         first, why = next(iter(left_out.items()))
         message = f"no round of {name} can be judged; {first}: {why}"
@@ -89,7 +91,7 @@ def protocol(settings: Settings, name: Loop, workspace: str = "workspace") -> Lo
     run = Run(Workspace(Path(workspace)).prepare())
     catalogues = list_videos(run, settings)
     assert catalogues is not None
-    require_labels(catalogues)
+    require_labels(catalogues, reals_suffice=settings.train.fakes == "self_blended")
     listed = pd.DataFrame(readable_rows(catalogues), columns=["status", "label", "method", "compression"])
     rounds_of(
         name, listed, settings.split

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from fourier_model.metrics import EvaluationSettings, auc, judge
 from fourier_model.one_class import judge_one_class
 from fourier_model.protocols import mean_auc, spread
-from storage.manifest import Split, Status
+from storage.manifest import REAL, Split, Status
 from storage.workspace import Workspace
 from tasks.explore import read_split, usable_videos
 from tasks.split import SplitError, SplitSettings, compressions_of, methods_of
@@ -76,6 +76,8 @@ def protocol(
     judged = []
     for name, evaluation in evaluations.items():
         table, trained = _round(workspace, splits[name], evaluation)
+        if protocol == "cross-manipulation":  # self-blended fakes of the test are no fakes of the method
+            table = table[(table["label"] == REAL) | table["method"].isin([name])]
         judged.append(table.assign(round=name))
         parts = table.groupby("compression") if protocol == "cross-compression" else [(ALL, table)]
         rows += [

@@ -9,7 +9,7 @@ from flows.config import Settings
 from flows.protocol import loop
 from fourier_model.metrics import EvaluationSettings, auc
 from fourier_model.protocols import mean_auc, spread
-from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
+from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_frame, write_rows
 from storage.workspace import Workspace
 from tasks.protocol import rounds_of
 from tasks.split import SplitError, SplitSettings
@@ -104,9 +104,19 @@ class Trainless:
             return Stage("evaluate", 1, self.judge).execute(self.workspace, {"split": inputs["split"]})
         if stage.name in ("split", "protocol"):
             return stage.execute(self.workspace, inputs)
+        if stage.name == "blended-split":
+            return Stage(stage.name, 1, self.blend).execute(self.workspace, {"split": inputs["split"]})
         return Stage(stage.name, 1, leave_nothing).execute(
             self.workspace, {"label": f"{label} {len(self.rounds)}"}
         )
+
+    def blend(self, output, workspace, split):
+        """A self-blended fake, which every detector knows, for each real video of the test."""
+        videos = pd.read_parquet(split.folder(workspace) / "videos.parquet")
+        own = videos[(videos["label"] == 0) & videos["split"].isin(["test"])]
+        fakes = own.assign(video_id="b/" + own["video_id"], label=1, method="self_blended")
+        write_frame(output / "videos.parquet", pd.concat([videos, fakes]), VIDEO_SCHEMA)
+        write_rows(output / "frames.parquet", [], FRAME_SCHEMA)
 
     def judge(self, output, workspace, split):
         """Right about what was trained on, random on other methods and compressions, each round on a scale of its own."""
@@ -119,6 +129,8 @@ class Trainless:
         clean = np.where(test["label"] == 1, 5.0, -5.0) + noise
         logits = np.where(known, clean, 5 * noise) * len(self.rounds) + 30 * len(self.rounds)
         verdicts = np.where(logits >= 30 * len(self.rounds), "fake", "real")
+        blend = test["method"].isin(["self_blended"])
+        logits = np.where(blend, 1000.0, logits)
         columns = ["video_id", "dataset", "method", "group_id", "label", "path"]
         test[columns].assign(logit=logits, verdict=verdicts).to_parquet(output / "videos.parquet")
         temperature = 10.0 * len(self.rounds)
@@ -127,10 +139,12 @@ class Trainless:
         )
 
 
-def looped(tmp_path, name, rows=None, **split):
+def looped(tmp_path, name, rows=None, fakes="given", **split):
     workspace = Workspace(tmp_path).prepare()
     walk = Trainless(workspace)
-    settings = Settings.model_validate({"evaluate": {"resamples": 100}, "split": split})
+    settings = Settings.model_validate(
+        {"evaluate": {"resamples": 100}, "split": split, "train": {"fakes": fakes}}
+    )
     manifest = store_manifest(workspace, rows or rows_of_videos())
     table, bundles = loop(walk, settings, name, manifest, manifest)
     folder = table.folder(workspace)
@@ -165,6 +179,18 @@ def test_each_method_is_left_out_in_turn_and_that_is_what_is_tested(tmp_path):
     assert result["pooled"] is None
     assert result["summary"]["all"]["auc"]["rounds"] == 2
     assert result["summary"]["all"]["auc"]["mean"] < 0.95
+
+
+def test_self_blended_fakes_do_not_flatter_the_method_that_was_left_out(tmp_path):
+    given, _, _, _ = looped(tmp_path / "given", "cross-manipulation")
+    both, _, videos, _ = looped(tmp_path / "both", "cross-manipulation", fakes="both")
+    assert "self_blended" not in set(videos["method"])
+    assert [row["auc"] for row in both["rows"]] == [row["auc"] for row in given["rows"]]
+
+
+def test_self_blended_fakes_are_judged_with_the_folds_as_in_a_run(tmp_path):
+    _, _, videos, _ = looped(tmp_path, "k-fold", fakes="both", folds=3)
+    assert (videos["method"] == "self_blended").sum() == 24
 
 
 def test_each_compression_is_trained_on_in_turn_and_tested_on_all(tmp_path):
