@@ -84,10 +84,9 @@ def train_detector(
     statistics of batch normalisation kept. Each phase ends after its epochs, or after `settings.patience` of them
     without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
     loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
-    Raises ValueError for a class without a frame or an unknown `fine_tune_from`, BackboneWeightsError where weights cannot
+    Raises ValueError for a class without a frame (blends count as fakes) or an unknown `fine_tune_from`, BackboneWeightsError where weights cannot
     be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite.
     """
-    require_both_classes(train.labels, "training")
     require_both_classes(validation.labels, "validation")
     precision = training_precision(settings.precision)
     detector = build_detector(model, backbone, size, seed, precision)
@@ -173,6 +172,7 @@ class _Trainer:
         size = self.pixels.shape[1]
         self.branch = any(layer.name == SPECTRUM for layer in detector.layers)
         self.images = TrainingImages(train, size, settings.augmentation, settings.memory, spectra=self.branch)
+        require_both_classes(self.images.labels, "training")
         self.plain = stored_images(validation, size, settings.memory, spectra=self.branch)
         self.weights = class_weights(self.images.labels, settings.imbalance)
         self.head = self._behind(detector.get_layer(POOL).output).layers

@@ -102,7 +102,7 @@ def protocol(
 def _round(workspace: Workspace, split: Artifact, evaluation: Artifact) -> tuple[pd.DataFrame, int]:
     """The test videos of a round with their compression and what is comparable between rounds, and how many it was trained on.
 
-    `calibrated` is the logit over the round's temperature, `margin` the same less the round's threshold: fake from 0 on.
+    `calibrated` is the logit over the temperature of the round, plus its bias, `margin` the same less the round's threshold: fake from 0 on.
     """
     from scipy.special import logit
 
@@ -114,7 +114,7 @@ def _round(workspace: Workspace, split: Artifact, evaluation: Artifact) -> tuple
     table = table.drop(columns="compression", errors="ignore").merge(
         listed[["video_id", "compression"]], on="video_id", validate="one_to_one"
     )
-    table["calibrated"] = table["logit"] / metrics["temperature"]
+    table["calibrated"] = table["logit"] / metrics["temperature"] + metrics["bias"]
     table["margin"] = table["calibrated"] - float(logit(metrics["threshold"]))
     return table, int((listed["split"] == Split.TRAIN).sum())
 
