@@ -22,7 +22,7 @@ from tasks.robustness import RobustnessSettings
 from tasks.sample import SampleSettings
 from tasks.split import SplitSettings
 
-Preset = Literal["sample", "standard", "original"]
+Preset = Literal["sample", "standard", "gpu", "original"]
 
 
 class SettingsError(ValueError):

@@ -3,7 +3,7 @@ import pytest
 from flows.config import Settings, SettingsError, load_settings, merge
 
 
-@pytest.mark.parametrize("preset", ["sample", "standard", "original"])
+@pytest.mark.parametrize("preset", ["sample", "standard", "gpu", "original"])
 def test_each_preset_is_valid_and_survives_a_round_trip(preset):
     settings = load_settings(preset)
     assert settings.preset == preset
