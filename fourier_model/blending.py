@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fourier_model.degradation import blurred, change_colour, jpeg, noisy
+from fourier_model.codecs import Image, jpeg
+from fourier_model.degradation import blurred, change_colour, noisy
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Change = Callable[[Image, np.random.Generator], Image]
 

@@ -1,15 +1,11 @@
 """What footage goes through on its way to a viewer: colour, resizing, blur, noise, compression; drawn without the class."""
 
-from fractions import Fraction
-
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fourier_model.codecs import Image, h264, jpeg
 from fourier_model.settings import AugmentationSettings
-
-Image = NDArray[np.uint8]
 
 LEVELS = np.arange(256.0)[:, None]
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
@@ -36,7 +32,7 @@ def degrade(image: Image, rng: np.random.Generator, settings: AugmentationSettin
     if draws[3] < settings.noise:
         image = noisy(image, rng.uniform(*NOISE), rng)
     if draws[4] < settings.h264:
-        return h264([image], int(rng.integers(*RATE_FACTOR)))[0]
+        return h264([image], int(rng.integers(*RATE_FACTOR)), "veryfast")[0]
     if draws[4] > 1 - settings.jpeg:
         return jpeg(image, int(rng.integers(*JPEG_QUALITY)))
     return image
@@ -76,34 +72,3 @@ def blurred(image: Image, deviation: float) -> Image:
 def noisy(image: Image, deviation: float, rng: np.random.Generator) -> Image:
     """`image` with Gaussian noise of this standard deviation, grey levels, rounded and cut off at 0 and 255."""
     return np.clip(np.rint(image + rng.normal(0, deviation, image.shape)), 0, 255).astype(np.uint8)
-
-
-def jpeg(image: Image, quality: int) -> Image:
-    """`image` through JPEG of this quality, 1 to 100, with halved colour resolution."""
-    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def h264(images: list[Image], rate_factor: int) -> list[Image]:
-    """A clip, RGB images of one size, through H.264 at this constant rate factor (CRF), 0 to 51, 4:2:0.
-
-    The first image is coded by itself, each other as what differs from the one before. An odd edge is padded for the encoder.
-    """
-    height, width = images[0].shape[:2]
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height = width + width % 2, height + height % 2
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base = Fraction(1, 25)
-    encoder.thread_count = 1
-    encoder.options = {"crf": str(rate_factor), "preset": "veryfast", "tune": "zerolatency"}
-    decoder = av.CodecContext.create("h264", "r")
-    decoder.thread_count = 1
-    pad = ((0, height % 2), (0, width % 2), (0, 0))
-    packets = []
-    for image in images:
-        padded = np.pad(image, pad, mode="edge")
-        packets += encoder.encode(av.VideoFrame.from_ndarray(padded, format="rgb24"))
-    packets += encoder.encode(None)
-    decoded = [frame for packet in packets for frame in decoder.decode(packet)] + decoder.decode(None)
-    return [np.asarray(frame.to_ndarray(format="rgb24")[:height, :width], np.uint8) for frame in decoded]

@@ -1,22 +1,18 @@
 """What happens to videos on their way: the perturbations of DeeperForensics-1.0, five levels each, and four qualities of JPEG."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from fourier_model.codecs import h264, jpeg
 from fourier_model.spectrum import luma
 
 BLOCK = 8  # pixels
 BLOCK_GREY = 128
 BLOCK_UNIT = 256  # pixels of the shorter edge for which the number of blocks holds
-RATE = 25  # pictures a second that H.264 is told of
 
 Images = list[NDArray[np.uint8]]
 Floats = NDArray[np.float64]
@@ -94,41 +90,6 @@ def downscale(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
 
 
-def compress_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Through JPEG as Pillow writes it: 4:2:0 colour, its default tables at `quality`."""
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, "JPEG", quality=quality)
-    with Image.open(content) as decoded:
-        return np.array(decoded)
-
-
-def compress_h264(clip: Sequence[NDArray[np.uint8]], rate_factor: float) -> Images:
-    """The frames as neighbours in a clip through x264 (preset medium, 4:2:0) at a constant rate factor, and decoded.
-
-    Frames of differing or odd sizes are extended at right and bottom by their edge pixels for the encoder, and cut back.
-    """
-    height, width = (max(image.shape[axis] for image in clip) for axis in (0, 1))
-    height, width = height + height % 2, width + width % 2
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
-    encoder.time_base, encoder.framerate = Fraction(1, RATE), Fraction(RATE)
-    encoder.thread_count = 1
-    encoder.options = {"crf": str(rate_factor), "x264-params": "threads=1:cpu-independent=1:log-level=none"}
-    packets = []
-    for index, image in enumerate(clip):
-        padding = ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0))
-        frame = av.VideoFrame.from_ndarray(np.pad(image, padding, mode="edge"), format="rgb24")
-        frame.pts, frame.time_base = index, Fraction(1, RATE)
-        packets += encoder.encode(frame.reformat(format="yuv420p"))
-    packets += encoder.encode(None)
-    decoder = av.CodecContext.create("h264", "r")
-    decoded = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
-    pictures = [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in decoded]
-    return [
-        picture[: image.shape[0], : image.shape[1]] for picture, image in zip(pictures, clip, strict=True)
-    ]
-
-
 def _bytes(values: Floats) -> NDArray[np.uint8]:
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
@@ -170,10 +131,10 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
         "factor of the reduction",
     ),
     "h264": Perturbation(
-        lambda clip, factor, _: compress_h264(clip, factor), (30, 32, 35, 38, 40), "constant rate factor"
+        lambda clip, factor, _: h264(clip, factor), (30, 32, 35, 38, 40), "constant rate factor"
     ),
     "jpeg": Perturbation(
-        _each(lambda image, quality, _: compress_jpeg(image, int(quality))), (95, 75, 50, 30), "quality"
+        _each(lambda image, quality, _: jpeg(image, int(quality))), (95, 75, 50, 30), "quality"
     ),
 }
 """By name. All but `jpeg`: Jiang et al. 2020, with the parameters of the code published with it; where this differs from that

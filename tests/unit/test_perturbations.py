@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fourier_model.codecs import h264, jpeg
 from fourier_model.perturbations import (
     PERTURBATIONS,
     add_noise,
     blur,
-    compress_h264,
-    compress_jpeg,
     cover_blocks,
     downscale,
     perturb,
@@ -125,12 +124,12 @@ def test_blur_and_downscaling_take_power_from_the_high_rings():
 def test_jpeg_is_pillows(quality):
     content = io.BytesIO()
     Image.fromarray(picture()).save(content, "JPEG", quality=quality)
-    np.testing.assert_array_equal(compress_jpeg(picture(), quality), np.array(Image.open(content)))
+    np.testing.assert_array_equal(jpeg(picture(), quality), np.array(Image.open(content)))
 
 
 def test_h264_gives_back_every_frame_in_its_place():
     flat = [np.full((48, 64, 3), 20 * index, np.uint8) for index in range(12)]
-    decoded = compress_h264(flat, 30)
+    decoded = h264(flat, 30)
     for image, grey in zip(decoded, range(0, 240, 20), strict=True):
         assert np.abs(image.astype(int) - grey).max() <= 4
 
