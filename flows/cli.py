@@ -342,3 +342,7 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
     from flows.summary import print_summary
 
     print_summary(summary, as_json)
+
+
+if __name__ == "__main__":
+    main()

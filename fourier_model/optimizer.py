@@ -27,18 +27,19 @@ def optimizer(
     )
 
 
-def learning_rates(detector: keras.Model, decay: float) -> dict[str, float]:
+def learning_rates(detector: keras.Model, decay: float, head: float) -> dict[str, float]:
     """For each weight, by its path, what its learning rate is multiplied by.
 
-    1 behind the backbone, and `decay` to the power of the number of blocks from there: a block ends with each place of attention.
+    `head` behind the backbone, and in it `decay` to the power of the number of blocks from there, 0 for the last one: a block ends with each place of attention.
     Source: Howard and Ruder 2018 (discriminative fine-tuning).
     """
     places = {place for names in PLACES.values() for place in names}
     ends = [index for index, layer in enumerate(detector.layers) if layer.name in places]
     factors: dict[str, float] = {}
     for index, layer in enumerate(detector.layers):
-        ahead = sum(end >= index for end in ends)
-        factors |= {weight.path: decay**ahead for weight in layer.weights}
+        blocks = sum(end >= index for end in ends)
+        factor = decay ** (blocks - 1) if blocks else head
+        factors |= {weight.path: factor for weight in layer.weights}
     return factors
 
 

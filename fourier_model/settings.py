@@ -205,6 +205,12 @@ class TrainSettings(BaseModel):
         le=10,
         description="Parameter of the beta distribution of CutMix on images; 0 leaves it out.",
     )
+    fine_tune_head: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Factor of the learning rate of the layers behind the backbone in fine-tuning: they are trained already.",
+    )
     views: int = Field(
         3,
         ge=1,

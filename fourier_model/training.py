@@ -249,7 +249,9 @@ class _Trainer:
         epochs = settings.fine_tune_epochs if fine else settings.epochs
         rate = settings.fine_tune_learning_rate if fine else settings.learning_rate
         steps = math.ceil(count / settings.batch_size)
-        factors = learning_rates(self.detector, settings.layer_decay)
+        factors = learning_rates(
+            self.detector, settings.layer_decay, settings.fine_tune_head if fine else 1.0
+        )
         moving = optimizer(rate, epochs * steps, settings, factors)
         moving.build(part.trainable_variables)  # else Keras traces the step twice
         part.compile(moving, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)

@@ -49,17 +49,17 @@ def test_gradients_are_clipped_by_their_norm_over_all_weights_so_that_their_dire
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.5])
-def test_rates_fall_from_block_to_block_towards_the_input_and_are_whole_in_the_head(decay):
+def test_rates_fall_from_block_to_block_towards_the_input_and_the_head_has_its_own(decay):
     backbone = BackboneSettings(name="compact", weights="none")
     detector = build_detector(ModelSettings(frequency_branch=True), backbone, 96, 0)
-    rates = learning_rates(detector, decay)
+    rates = learning_rates(detector, decay, 0.1)
     assert set(rates) == {weight.path for weight in detector.weights}
     expected = {
-        "stage1_conv1": decay**3,
-        "stage2_conv2": decay**2,
-        "stage3_conv1": decay,
-        "dense": 1.0,
-        "logit": 1.0,
+        "stage1_conv1": decay**2,
+        "stage2_conv2": decay,
+        "stage3_conv1": 1.0,
+        "dense": 0.1,
+        "logit": 0.1,
     }
     assert {name: rates[detector.get_layer(name).weights[0].path] for name in expected} == pytest.approx(
         expected
