@@ -124,8 +124,8 @@ def blended_split(
     )
     landmarks = pd.read_parquet(blends.folder(workspace) / "landmarks.parquet")
     landmarks.to_parquet(output / "landmarks.parquet", index=False)
-    return {"blended_videos": len(copies), "blended_frames": len(own)}
+    return split.summary | {"blended_videos": len(copies), "blended_frames": len(own)}
 
 
 BLEND = Stage("blend", version=1, function=blend)
-BLENDED_SPLIT = Stage("blended-split", version=1, function=blended_split)
+BLENDED_SPLIT = Stage("blended-split", version=2, function=blended_split)

@@ -120,6 +120,13 @@ def test_given_fakes_are_neither_trained_on_nor_chosen_by_and_still_judged(new_w
     assert set(select_frames(videos, frames, Split.TRAIN, reals_suffice=True)["label"]) == {0}
 
 
+def test_the_counts_of_the_split_are_still_said_of_it_with_its_blends(new_world, faces):
+    split = reals(new_world).model_copy(update={"summary": {"videos": 3, "skipped": 0}})
+    blends = new_world.run(BLEND, split=split, seed=0)
+    joined = new_world.run(BLENDED_SPLIT, split=split, blends=blends, fakes="self_blended")
+    assert joined.summary == {"videos": 3, "skipped": 0, "blended_videos": 2, "blended_frames": 2 * FRAMES}
+
+
 def test_with_both_the_given_fakes_stay_where_they_were(new_world, faces):
     videos, _, _ = made(new_world, reals(new_world, fakes=True), fakes="both")
     given = videos[videos["method"] == "swap"]
