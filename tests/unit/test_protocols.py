@@ -135,7 +135,7 @@ class Trainless:
         test[columns].assign(logit=logits, verdict=verdicts).to_parquet(output / "videos.parquet")
         temperature = 10.0 * len(self.rounds)
         (output / "metrics.json").write_text(
-            json.dumps({"temperature": temperature, "threshold": 1 / (1 + np.exp(-3))})
+            json.dumps({"temperature": temperature, "bias": 0.0, "threshold": 1 / (1 + np.exp(-3))})
         )
 
 
