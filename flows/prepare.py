@@ -114,16 +114,15 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     run = Run(Workspace(Path(workspace)).prepare())
     catalogues = list_videos(run, settings)
     assert catalogues is not None
-    reals_suffice = settings.train.fakes == "self_blended"
     if both_classes:
-        require_labels(catalogues, reals_suffice=reals_suffice)
+        require_labels(catalogues, reals_suffice=settings.train.reals_suffice)
     require_protocol(
         pd.DataFrame(readable_rows(catalogues), columns=["label", "method", "compression"]), settings.split
     )
     catalogue, split = prepare_videos(run, settings, catalogues)
     if both_classes:
         videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)
-        require_both_classes(videos, reals_suffice=reals_suffice)
+        require_both_classes(videos, reals_suffice=settings.train.reals_suffice)
     show_stages(run.steps)
     moved = 0 if run.steps[-1].cached else _show_moves(run.workspace, split)
     return Prepared(catalogue=catalogue, split=split, steps=run.steps, moved=moved)

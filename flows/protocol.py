@@ -45,7 +45,6 @@ def loop(
     """
     videos = read_table(manifest.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA)
     rounds = rounds_of(name, videos, settings.split)
-    reals_suffice = settings.train.fakes == "self_blended"
     splits, evaluations, bundles, left_out = {}, {}, {}, {}
     for number, (title, divided) in enumerate(rounds.items(), start=1):
         logger.info("round %d of %d of %s: %s", number, len(rounds), name, title)
@@ -54,7 +53,7 @@ def loop(
         )
         try:
             divided_videos = read_table(split.folder(walk.workspace) / "videos.parquet", VIDEO_SCHEMA)
-            require_both_classes(divided_videos, reals_suffice=reals_suffice)
+            require_both_classes(divided_videos, reals_suffice=settings.train.reals_suffice)
         except SplitError as error:
             logger.warning("round %s is left out: %s", title, error)
             left_out[title] = str(error)
@@ -91,7 +90,7 @@ def protocol(settings: Settings, name: Loop, workspace: str = "workspace") -> Lo
     run = Run(Workspace(Path(workspace)).prepare())
     catalogues = list_videos(run, settings)
     assert catalogues is not None
-    require_labels(catalogues, reals_suffice=settings.train.fakes == "self_blended")
+    require_labels(catalogues, reals_suffice=settings.train.reals_suffice)
     listed = pd.DataFrame(readable_rows(catalogues), columns=["status", "label", "method", "compression"])
     rounds_of(
         name, listed, settings.split

@@ -153,6 +153,7 @@ class TrainSettings(BaseModel):
             "epoch (self_blended), or both."
         ),
     )
+
     epochs: int = Field(20, ge=1, le=10_000, description="Most epochs of phase 1.")
     batch_size: int = Field(16, ge=1, le=4096, description="Frames in a step.")
     learning_rate: float = Field(
@@ -230,3 +231,8 @@ class TrainSettings(BaseModel):
         le=1024,
         description="Most memory for decoded frames, and for features of a frozen backbone, GiB; beyond it, they are made again each epoch.",
     )
+
+    @property
+    def reals_suffice(self) -> bool:
+        """Whether real videos alone can be trained on, the fakes being made of them."""
+        return self.fakes == "self_blended"

@@ -1,6 +1,5 @@
 """How far a detector is led astray by changes of its input that are made with its weights: FGSM and PGD, also within a band."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.metrics import CLASSES, EvaluationSettings
 from storage.images import read_image
-from storage.manifest import Split
 from storage.workspace import Workspace, write_whole
-from tasks.explore import frame_paths, read_split, usable_videos
+from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
 from tasks.progress import Progress
-from tasks.robustness import CLEAN, compare_with_clean, flat_table, pooled, pooling_of, threshold_logit
+from tasks.robustness import CLEAN, compare_with_clean, flat_table, number_of, pooled, threshold_logit
 from tasks.stage import Artifact, Stage
 
 EPSILONS = (1, 2, 4, 8)
@@ -62,21 +60,19 @@ def adversarial(
     from fourier_model.detector import load_detector
     from fourier_model.scoring import image_scorer
 
-    videos, frames = read_split(workspace, split)
-    videos = usable_videos(videos)
-    videos = videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])]
+    videos, frames = judged_videos(workspace, split)
     chosen = choose_videos(videos, settings.videos, seed)
     paths = frame_paths(frames, settings.frames_per_video)
     detector = load_detector(model.folder(workspace) / "model.keras")
     score, gradient = image_scorer(detector), loss_gradient(detector)
-    pooling = pooling_of(model)
+    pooling = model.pooling()
     progress = Progress("adversarial", f"attacks: {len(chosen)} videos")
     rows = []
     for done, video in enumerate(chosen.to_dict("records"), start=1):
         clip = [read_image(workspace.root / path) for path in paths[video["video_id"]]]
         kept = {name: video[name] for name in ("video_id", "group_id", "label")}
         for name, epsilon, attack in attacks(gradient, settings.steps):
-            rng = np.random.default_rng(_number(f"{seed}/{name}/{epsilon}/{video['video_id']}"))
+            rng = np.random.default_rng(number_of(f"{seed}/{name}/{epsilon}/{video['video_id']}") >> 1)
             logits = score(attack(image, int(video["label"]), epsilon, rng) for image in clip)
             rows.append({"perturbation": name, "level": epsilon, "logit": pooled(logits, pooling)} | kept)
         progress.report(done / len(chosen), f"{done} of {len(chosen)}")
@@ -132,17 +128,12 @@ def choose_videos(videos: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
     `videos` has `video_id`, `group_id` and `label`. A class with fewer than its half leaves the rest of its half empty.
     """
-    order = videos["video_id"].map(lambda name: _number(f"{seed}/{name}"))
+    order = videos["video_id"].map(lambda name: number_of(f"{seed}/{name}") >> 1)
     shuffled = videos.assign(order=order).sort_values("order")
     turn = shuffled.groupby(["label", "group_id"]).cumcount()
     shuffled = shuffled.assign(turn=turn).sort_values(["turn", "order"])
     chosen = shuffled.groupby("label").head(count // 2)
     return chosen.drop(columns=["order", "turn"]).sort_values("video_id")
-
-
-def _number(text: str) -> int:
-    """A whole number of a text, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def _draw(output: Path, rows: list[dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from scipy.special import logit
 
 from fourier_model.metrics import (
+    CLASSES,
     Estimate,
     EvaluationSettings,
     SingleClassError,
@@ -148,21 +149,24 @@ def _by_method(videos: pd.DataFrame, cut: float, settings: EvaluationSettings, s
 
 def _row(videos: pd.DataFrame, cut: float, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
     """How well some of the videos are told apart: counts, AUC, fakes found and false alarms at the threshold."""
-    called = {}
-    for label, kind, number in ((FAKE, "fake", "recall"), (REAL, "real", "false_alarms")):
-        own = videos[videos["label"] == label]
-        called[number] = asdict(
-            recall(own["logit"], own["group_id"], cut, settings, seed)
-            if len(own)
-            else Estimate(None, reason=f"no {kind} video")
-        )
     return {
         "real": int(np.sum(videos["label"] == REAL)),
         "fake": int(np.sum(videos["label"] == FAKE)),
         "groups": int(videos["group_id"].nunique()),
         "auc": asdict(auc(videos["label"], videos["logit"], videos["group_id"], settings, seed)),
-        **called,
+        "recall": asdict(share_called_fake(videos, FAKE, cut, settings, seed)),
+        "false_alarms": asdict(share_called_fake(videos, REAL, cut, settings, seed)),
     }
+
+
+def share_called_fake(
+    videos: pd.DataFrame, label: int, cut: float, settings: EvaluationSettings, seed: int
+) -> Estimate:
+    """Share of the videos of a class whose `logit` reaches `cut`: recall of fakes, false alarms of reals; null without such a video."""
+    own = videos[videos["label"] == label]
+    if own.empty:
+        return Estimate(None, reason=f"no {CLASSES[label]} video")
+    return recall(own["logit"], own["group_id"], cut, settings, seed)
 
 
 def _baseline(

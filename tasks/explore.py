@@ -23,7 +23,7 @@ from fourier_model.spectrum import (
     ring_frequencies,
 )
 from storage.images import read_image
-from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
+from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Split, Status, read_table
 from storage.video import evenly_spread
 from storage.workspace import Workspace, write_whole
 from tasks.stage import Artifact, Stage
@@ -69,6 +69,13 @@ def read_split(workspace: Workspace, split: Artifact) -> tuple[pd.DataFrame, pd.
 def usable_videos(videos: pd.DataFrame) -> pd.DataFrame:
     """The rows with status ok and a label, sorted by `video_id`."""
     return videos[(videos["status"] == Status.OK) & videos["label"].notna()].sort_values("video_id")
+
+
+def judged_videos(workspace: Workspace, split: Artifact) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The usable videos of the test that have frames, and the table of all frames. Raises ManifestError like `read_table`."""
+    videos, frames = read_split(workspace, split)
+    videos = usable_videos(videos)
+    return videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])], frames
 
 
 def frame_paths(frames: pd.DataFrame, count: int) -> dict[str, list[str]]:

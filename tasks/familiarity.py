@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from fourier_model.metrics import Estimate, EvaluationSettings, auc, recall
 from storage.manifest import Split
 from storage.workspace import Workspace
-from tasks.explore import read_split, usable_videos
+from tasks.explore import judged_videos
 from tasks.model import TrainedModel
 from tasks.reference import measure_videos
 from tasks.stage import Artifact, Stage
@@ -43,9 +43,7 @@ def familiarity(
         from fourier_model.detector import load_detector
         from fourier_model.familiarity import feature_extractor
 
-        videos, frames = read_split(workspace, split)
-        videos = usable_videos(videos)
-        videos = videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])]
+        videos, frames = judged_videos(workspace, split)
         extract = feature_extractor(load_detector(folder / "model.keras"))
         measured = measure_videos(workspace, videos, frames, extract, folder / "reference.npz")
         measured.to_parquet(output / "familiarity_videos.parquet", index=False)

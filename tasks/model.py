@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fourier_model.pooling import PoolingSettings
 from storage.fingerprint import digest_json, fingerprint
 from storage.workspace import Workspace
 from tasks.bundle import FORMAT_VERSION
@@ -45,6 +46,10 @@ class TrainedModel(BaseModel):
         """What `calibration.json` held when the detector was packed: what makes probabilities, threshold, abstention, pooling."""
         record = self.record()
         return {**record["calibration"], "threshold": record["threshold"], "pooling": record["pooling"]}
+
+    def pooling(self) -> PoolingSettings:
+        """How it makes one logit of those of a video's frames."""
+        return PoolingSettings.model_validate(self.record()["pooling"])
 
 
 def open_model(folder: Path) -> TrainedModel:

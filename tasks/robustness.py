@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from fourier_model.metrics import CLASSES, Estimate, EvaluationSettings, auc, auc_difference, recall
+from fourier_model.metrics import CLASSES, Estimate, EvaluationSettings, auc, auc_difference
 from fourier_model.pooling import PoolingSettings, pool_logits
 from storage.images import read_image
-from storage.manifest import FAKE, REAL, Split
+from storage.manifest import FAKE, REAL
 from storage.workspace import Workspace, write_whole
-from tasks.explore import frame_paths, read_split, usable_videos
+from tasks.evaluate import share_called_fake
+from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
 from tasks.progress import Progress
 from tasks.stage import Artifact, Stage
@@ -61,12 +62,10 @@ def robustness(
     from fourier_model.perturbations import PERTURBATIONS
     from fourier_model.scoring import image_scorer
 
-    videos, frames = read_split(workspace, split)
-    videos = usable_videos(videos)
-    videos = videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])]
+    videos, frames = judged_videos(workspace, split)
     paths = frame_paths(frames, settings.frames_per_video)
     score = image_scorer(load_detector(model.folder(workspace) / "model.keras"))
-    pooling = pooling_of(model)
+    pooling = model.pooling()
     progress = Progress("robustness", f"robustness: {len(videos)} videos")
     rows = []
     for done, video in enumerate(videos["video_id"], start=1):
@@ -103,11 +102,6 @@ def threshold_logit(model: TrainedModel) -> float:
     return float(calibration["temperature"] * (np.log(odds) - calibration["bias"]))
 
 
-def pooling_of(model: TrainedModel) -> PoolingSettings:
-    """How the detector makes one logit of those of a video's frames."""
-    return PoolingSettings.model_validate(model.calibration()["pooling"])
-
-
 def pooled(logits: np.ndarray, pooling: PoolingSettings) -> float:
     """The logit of one video of those of its frames."""
     return float(pool_logits(np.zeros(len(logits)), logits, pooling).iloc[0])
@@ -123,9 +117,13 @@ def perturbed_clips(clip: Images, name: str, seed: int) -> Iterator[tuple[str, i
     yield CLEAN, 0, clip
     for kind, perturbation in PERTURBATIONS.items():
         for level in range(1, len(perturbation.parameters) + 1):
-            digest = hashlib.blake2b(f"{seed}/{kind}/{level}/{name}".encode(), digest_size=8).digest()
-            rng = np.random.default_rng(int.from_bytes(digest))
+            rng = np.random.default_rng(number_of(f"{seed}/{kind}/{level}/{name}"))
             yield kind, level, perturb(clip, kind, level, rng)
+
+
+def number_of(text: str) -> int:
+    """A whole number of 64 bits, the same for a text on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
 def compare_with_clean(
@@ -157,16 +155,6 @@ def compare_with_clean(
             }
         )
     return rows
-
-
-def share_called_fake(
-    videos: pd.DataFrame, label: int, cut: float, settings: EvaluationSettings, seed: int
-) -> Estimate:
-    """Share of the videos of a class whose `logit` reaches `cut`: recall of fakes, false alarms of reals; null without such a video."""
-    own = videos[videos["label"] == label]
-    if own.empty:
-        return Estimate(None, reason=f"no {CLASSES[label]} video")
-    return recall(own["logit"], own["group_id"], cut, settings, seed)
 
 
 def flat_table(rows: list[dict[str, Any]]) -> pd.DataFrame:

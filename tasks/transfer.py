@@ -5,7 +5,6 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from fourier_model.metrics import EvaluationSettings
-from fourier_model.pooling import PoolingSettings
 from storage.manifest import Split
 from storage.workspace import Workspace
 from tasks.calibrate import score_split
@@ -34,10 +33,8 @@ def transfer(
     class, the numbers that need both are null with the reason. Writes what `evaluate` writes.
     Raises DetectorError for a model that cannot be read, MetricError for scores that are not finite.
     """
-    calibration = model.calibration()
-    pooling = PoolingSettings.model_validate(calibration["pooling"])
-    frames, videos = score_split(workspace, split, model, Split.TEST, pooling)
-    return judge_scores(output, frames, videos, calibration, NO_BASELINE, settings, seed)
+    frames, videos = score_split(workspace, split, model, Split.TEST, model.pooling())
+    return judge_scores(output, frames, videos, model.calibration(), NO_BASELINE, settings, seed)
 
 
 TRANSFER = Stage("transfer", version=1, function=transfer, folder="evaluate")
