@@ -21,6 +21,8 @@ BRANCH, JOIN = "frequency_", "join"
 TAP = "tap_"
 SPECTRUM = f"{BRANCH}spectrum"
 BRANCH_UNITS = (64, 32)
+HEAD = (keras.layers.Dense, keras.layers.Dropout, keras.layers.Subtract)
+"""Layers between the features and the logit."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -167,6 +169,11 @@ def load_detector(path: Path) -> keras.Model:
             f"{path} cannot be read as a detector: {reason}; use the release that saved it, or train again"
         )
         raise DetectorError(message) from error
+
+
+def head_input(model: keras.Model) -> Any:
+    """The features that the layers in front of the logit read: a symbolic tensor, shape (batch, features)."""
+    return next(layer for layer in reversed(model.layers) if not isinstance(layer, HEAD)).output
 
 
 def parameters(model: keras.Model) -> int:

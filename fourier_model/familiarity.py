@@ -11,8 +11,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
 
-HEAD = (keras.layers.Dense, keras.layers.Dropout, keras.layers.Subtract)
-"""Layers between the features and the logit."""
+from fourier_model.detector import head_input
 
 SMALLEST_SPREAD = 1e-6  # of a feature beside its largest value: float32 holds no less
 
@@ -44,8 +43,7 @@ def feature_extractor(model: keras.Model) -> Callable[[Iterable[Any]], NDArray[n
 
     Returns float32, shape (images, features): the pooled maps of the backbone and what stands beside them, in front of the dense layers.
     """
-    before_head = next(layer for layer in reversed(model.layers) if not isinstance(layer, HEAD))
-    inner = keras.Model(model.input, before_head.output)
+    inner = keras.Model(model.input, head_input(model))
     forward = tf.function(
         lambda image: inner(image, training=False),
         input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],

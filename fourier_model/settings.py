@@ -177,6 +177,14 @@ class TrainSettings(BaseModel):
             "stage2 of compact."
         ),
     )
+    temporal_epochs: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description=(
+            "Most epochs of the temporal head, which reads how the features change from frame to frame, after all other phases; 0 leaves it out."
+        ),
+    )
     warmup: float = Field(
         0.0,
         ge=0,

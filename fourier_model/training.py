@@ -325,8 +325,13 @@ def judge_videos(logits: np.ndarray, frames: Frames, weights: np.ndarray) -> tup
     )
     videos = table.groupby("video").agg({"label": "first", "logit": "mean"})
     labels, means = videos["label"].to_numpy(), videos["logit"].to_numpy()
-    losses = np.logaddexp(0.0, np.where(labels == 1, -means, means))
+    losses = log_losses(means, labels)
     return float(np.average(losses, weights=weights[labels])), float(roc_auc_score(labels, means))
+
+
+def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log loss (nats) of each logit, shape (n,), whose label is 0 or 1."""
+    return np.asarray(np.logaddexp(0.0, np.where(labels == 1, -logits, logits)))
 
 
 def _layer_index(detector: keras.Model, name: str) -> int:

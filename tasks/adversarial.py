@@ -52,19 +52,20 @@ def adversarial(
 ) -> dict[str, JsonValue]:
     """Attack stored frames of some test videos, fakes towards real and reals towards fake, and judge what is left.
 
+    Frames are attacked one by one, through the weights of the detector; those of a temporal head, which judges with it, are not used.
     Writes `adversarial.parquet` (a row an attack and strength: AUC, its difference to clean, recall of fakes and false alarms at the
     detector's threshold, with intervals), the same as `adversarial.json`, `adversarial_videos.parquet` with the video logits, and a figure with its
     caption in `figures.json`. With one class, AUC and difference are null with the reason.
     """
     from fourier_model.attacks import loss_gradient
     from fourier_model.detector import load_detector
-    from fourier_model.scoring import image_scorer
+    from fourier_model.temporal import open_scorer
 
     videos, frames = judged_videos(workspace, split)
     chosen = choose_videos(videos, settings.videos, seed)
     paths = frame_paths(frames, settings.frames_per_video)
-    detector = load_detector(model.folder(workspace) / "model.keras")
-    score, gradient = image_scorer(detector), loss_gradient(detector)
+    folder = model.folder(workspace)
+    score, gradient = open_scorer(folder), loss_gradient(load_detector(folder / "model.keras"))
     pooling = model.pooling()
     progress = Progress("adversarial", f"attacks: {len(chosen)} videos")
     rows = []

@@ -20,7 +20,9 @@ from tasks.explore import read_split, usable_videos
 from tasks.stage import Artifact, Stage
 
 SAMPLE = "sample"
-FORMAT_VERSION = 2
+NETWORKS = ("model.keras", "temporal.keras")
+"""The networks in a detector's folder: that of frames, and the temporal head where there is one."""
+FORMAT_VERSION = 3
 """Of `model.json`; raised when a reader of the older format would be wrong."""
 PACKAGES = ("keras", "tensorflow", "numpy")
 PREPROCESSING = (
@@ -58,14 +60,15 @@ def bundle(
     code_version: str,
     reference: Artifact | None = None,
 ) -> dict[str, JsonValue]:
-    """Write `model.keras`, `model.json`, `model_architecture.png`, `model_card.md` and `test_videos.parquet`, how each test video was judged.
+    """Write `model.keras`, `temporal.keras` where there is one, `model.json`, `model_architecture.png`, `model_card.md` and `test_videos.parquet`, how each test video was judged.
 
     Equal inputs give equal files. With `reference`, its files too: without them, nobody can say later whether a video was trained on.
     """
     if reference:
         shutil.copytree(reference.folder(workspace), output, dirs_exist_ok=True)
-    for name in ("model.keras", "model_architecture.png"):
-        shutil.copyfile(training.folder(workspace) / name, output / name)
+    for name in training.files:
+        if name in (*NETWORKS, "model_architecture.png"):
+            shutil.copyfile(training.folder(workspace) / name, output / name)
     shutil.copyfile(evaluation.folder(workspace) / "videos.parquet", output / "test_videos.parquet")
     calibrated = _read_json(calibration.folder(workspace) / "calibration.json")
     metrics = _read_json(evaluation.folder(workspace) / "metrics.json")
@@ -91,7 +94,7 @@ def bundle(
         "data": _data(videos),
         "digests": {
             "manifest": split.digest,
-            "model.keras": "sha256:" + hashlib.sha256((output / "model.keras").read_bytes()).hexdigest(),
+            **{name: sha256(output / name) for name in NETWORKS if (output / name).is_file()},
         },
         "versions": {"fourier-deepfake": code_version, "python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
@@ -101,6 +104,11 @@ def bundle(
     )
     (output / "model_card.md").write_text(_card(record), "utf-8")
     return {"input_size": record["input_size"], "threshold": record["threshold"]}
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file as a detector's record states it."""
+    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def trained_on_sample_only(data: dict[str, Any]) -> bool:
@@ -159,4 +167,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-BUNDLE = Stage("bundle", version=4, function=bundle, folder="models")
+BUNDLE = Stage("bundle", version=5, function=bundle, folder="models")

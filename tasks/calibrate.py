@@ -32,8 +32,8 @@ def score_split(
     A video's logit is pooled from its frames' logits as the settings say. Frames carry `label` and `group_id` of their video.
     Raises MetricError where the part has no usable video, or a score is not finite.
     """
-    from fourier_model.detector import load_detector
-    from fourier_model.scoring import score_frames
+    from fourier_model.scoring import load_frame
+    from fourier_model.temporal import open_scorer
 
     videos, frames = read_split(workspace, split)
     videos = usable_videos(videos)
@@ -48,9 +48,13 @@ def score_split(
     if frames.empty:
         message = f"the {part} split holds no frame of a usable video: add videos, or change the fractions of the split"
         raise MetricError(message)
-    model = load_detector(training.folder(workspace) / "model.keras")
-    logits = score_frames(model, [workspace.root / path for path in frames["path"]])
-    frames["logit"] = np.asarray(logits, dtype=np.float64)
+    score = open_scorer(training.folder(workspace))
+    frames["logit"] = np.concatenate(
+        [
+            score(load_frame(workspace.root / path) for path in paths)
+            for _, paths in frames.groupby("video_id")["path"]
+        ]
+    ).astype(np.float64)
     if not np.isfinite(frames["logit"]).all():
         first = frames.loc[~np.isfinite(frames["logit"]), "path"].iloc[0]
         message = (

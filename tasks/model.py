@@ -1,6 +1,5 @@
 """A trained detector's folder, wherever it lies: what a stage needs to know of it, and whether it is whole."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from fourier_model.pooling import PoolingSettings
 from storage.fingerprint import digest_json, fingerprint
 from storage.workspace import Workspace
-from tasks.bundle import FORMAT_VERSION
+from tasks.bundle import FORMAT_VERSION, NETWORKS, sha256
 
 NEEDED = ("model.keras", "model.json")
 RECORDS = ("training_videos.parquet", "reference.npz", "reference_videos.parquet")
@@ -66,11 +65,12 @@ def open_model(folder: Path) -> TrainedModel:
         )
         raise ModelError(message)
     record = _read_record(folder)
-    found = "sha256:" + hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
-    if found != record["digests"]["model.keras"]:
-        message = f"--model {folder}: model.keras is not the file that model.json describes: copy the folder again, or train again"
-        raise ModelError(message)
-    there = [name for name in (*NEEDED, *RECORDS) if (folder / name).is_file()]
+    for name in NETWORKS:
+        found = sha256(folder / name) if (folder / name).is_file() else None
+        if found != record["digests"].get(name):
+            message = f"--model {folder}: {name} is not the file that model.json describes: copy the folder again, or train again"
+            raise ModelError(message)
+    there = [name for name in (*NEEDED, *NETWORKS[1:], *RECORDS) if (folder / name).is_file()]
     return TrainedModel(
         root=str(folder), files={name: fingerprint(folder / name, full=True) for name in there}
     )

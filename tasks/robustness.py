@@ -58,13 +58,12 @@ def robustness(
     at the detector's threshold, each with its interval), the same as `robustness.json`, `robustness_videos.parquet` with the video logits,
     and a figure with its caption in `figures.json`. With one class, AUC and difference are null with the reason.
     """
-    from fourier_model.detector import load_detector
     from fourier_model.perturbations import PERTURBATIONS
-    from fourier_model.scoring import image_scorer
+    from fourier_model.temporal import open_scorer
 
     videos, frames = judged_videos(workspace, split)
     paths = frame_paths(frames, settings.frames_per_video)
-    score = image_scorer(load_detector(model.folder(workspace) / "model.keras"))
+    score = open_scorer(model.folder(workspace))
     pooling = model.pooling()
     progress = Progress("robustness", f"robustness: {len(videos)} videos")
     rows = []

@@ -68,8 +68,8 @@ def train(
 
     Reads the usable, labelled videos of the splits train and validation, and their frames. `size` is the edge of the
     model's input in pixels; `weights_digest` is what `backbone_weights_digest` says of `backbone`, so that the key of the stage
-    follows the file. Writes `model.keras`, `history.parquet` (a row an epoch), `training.json` and
-    `model_architecture.png`.
+    follows the file. Writes `model.keras`, `history.parquet` (a row an epoch), `training.json`, `model_architecture.png`, and
+    `temporal.keras` where a temporal head is asked for and lowers the loss of validation.
     Raises TrainingDataError where a class is missing, BackboneWeightsError where weights cannot be had, TrainingError where the
     loss is no longer finite.
     """
@@ -84,27 +84,24 @@ def train(
 
     from fourier_model.architecture import draw_architecture
     from fourier_model.detector import flops, parameters, save_detector
+    from fourier_model.temporal import FILE
+    from fourier_model.temporal_training import train_temporal_head
     from fourier_model.training import train_detector
 
     bar = Progress("train", "training")
-    total = settings.epochs + settings.fine_tune_epochs
+    fine_tuned = settings.epochs + settings.fine_tune_epochs
+    total = fine_tuned + settings.temporal_epochs
 
     def report(phase: str, epoch: int, epochs: int, logs: dict[str, float]) -> None:
-        done = settings.epochs + epoch if phase == "fine_tune" else epoch
+        done = {"fine_tune": settings.epochs, "temporal": fine_tuned}.get(phase, 0) + epoch
         numbers = ", ".join(f"{name} {logs[name]:.4f}" for name in ("loss", "val_loss", "val_auc"))
         bar.report(done / total, f"{phase}, epoch {epoch} of at most {epochs}: {numbers}")
 
-    trained = train_detector(
-        model,
-        backbone,
-        size,
-        settings,
-        seed,
-        _stored(parts[Split.TRAIN], workspace, points),
-        _stored(parts[Split.VALIDATION], workspace),
-        report,
+    stored = _stored(parts[Split.TRAIN], workspace, points), _stored(parts[Split.VALIDATION], workspace)
+    trained = train_detector(model, backbone, size, settings, seed, *stored, report)
+    bar.report(
+        fine_tuned / total, f"kept the weights of epoch {trained.best_epoch} of {len(trained.history)}"
     )
-    bar.report(1.0, f"kept the weights of epoch {trained.best_epoch} of {len(trained.history)}")
     best = trained.history.iloc[trained.best_epoch - 1]
     facts: dict[str, JsonValue] = {
         "parameters": parameters(trained.model),
@@ -118,8 +115,18 @@ def train(
         **{f"{part.value}_frames": len(table) for part, table in parts.items()},
         **{f"{part.value}_videos": int(table["video_id"].nunique()) for part, table in parts.items()},
     }
+    history = trained.history
+    if settings.temporal_epochs:
+        temporal = train_temporal_head(trained.model, *stored, settings, model.dropout, seed, report)
+        facts["temporal"] = temporal.facts
+        history = pd.concat([history, temporal.history], ignore_index=True)
+        history["epoch"] = range(1, len(history) + 1)
+        if temporal.model:
+            save_detector(temporal.model, output / FILE)
+        verdict = "kept" if temporal.model else "left out: it did not lower the loss of validation"
+        bar.report(1.0, f"the temporal head is {verdict}")
     save_detector(trained.model, output / "model.keras")
-    trained.history.to_parquet(output / "history.parquet", index=False)
+    history.to_parquet(output / "history.parquet", index=False)
     (output / "training.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     draw_architecture(trained.model).savefig(
         output / "model_architecture.png", dpi=110, metadata={"Software": None}
@@ -169,4 +176,4 @@ def _stored(table: pd.DataFrame, workspace: Workspace, points: pd.DataFrame | No
     return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]), landmarks)
 
 
-TRAIN = Stage("train", version=5, function=train)
+TRAIN = Stage("train", version=6, function=train)

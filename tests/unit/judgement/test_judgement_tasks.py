@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -11,11 +12,15 @@ from fourier_model.calibration import probability
 from fourier_model.metrics import Estimate, EvaluationSettings, MetricError, SingleClassError
 from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings, Band
+from fourier_model.temporal import open_scorer
+from storage.images import read_image
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, read_table
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE, _compare, judge_scores
-from tasks.model import open_model
+from tasks.model import ModelError, open_model
+from tasks.stage import Stage
+from tasks.transfer import TRANSFER
 
 SIZE = 48
 FEW = EvaluationSettings(resamples=100)
@@ -117,6 +122,55 @@ def test_calibration_and_judgement_pool_in_the_one_way_that_calibration_was_told
     record = json.loads((folder / "model.json").read_text("utf-8"))
     assert PoolingSettings.model_validate(record["pooling"]) == pooling
     assert "the mean of the 2 highest logits" in (folder / "model_card.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def timed(world):
+    """The walk from a training that left a temporal head: training, calibration, evaluation and the packed detector."""
+    from fourier_model.detector import save_detector
+    from fourier_model.temporal import on_features, temporal_head
+
+    def store(output, workspace):
+        shutil.copytree(world.folder("train"), output, dirs_exist_ok=True)
+        head = temporal_head(1, 0.0, 0)
+        rng = np.random.default_rng(0)
+        head.set_weights([rng.normal(size=weight.shape) for weight in head.get_weights()])
+        save_detector(on_features(head, np.ones((1, 1), np.float32)), output / "temporal.keras")
+
+    training = world.run(Stage("timed", 1, store))
+    scored = {"split": world.artifacts["split"], "training": training}
+    judged = scored | {"calibration": world.run(CALIBRATE, **scored, **CALIBRATING)}
+    judged["evaluation"] = world.run(EVALUATE, **judged, settings=FEW, seed=0)
+    return judged | {"bundle": world.run(BUNDLE, **judged, configuration={}, code_version="0")}
+
+
+def test_a_temporal_head_is_packed_and_scores_videos_frame_after_frame_wherever_they_are_judged(world, timed):
+    model = open_model(timed["bundle"].folder(world.workspace))
+    score = open_scorer(model.folder(world.workspace))
+    frames = pd.read_parquet(timed["evaluation"].folder(world.workspace) / "frames.parquet")
+    for _, own in frames.groupby("video_id"):
+        images = [read_image(world.workspace.root / path) for path in own["path"]]
+        np.testing.assert_allclose(score(images), own["logit"], rtol=1e-5, atol=1e-5)
+    single = world.table("evaluate", "frames.parquet")
+    changed = frames["logit"].to_numpy() != single["logit"].to_numpy()
+    first = frames["frame_index"].to_numpy() == 0
+    assert not changed[first].any()
+    assert changed[~first].mean() > 0.5
+    elsewhere = world.run(TRANSFER, split=timed["split"], model=model, settings=FEW, seed=0)
+    pd.testing.assert_frame_equal(
+        frames, pd.read_parquet(elsewhere.folder(world.workspace) / "frames.parquet")[frames.columns]
+    )
+
+
+def test_a_packed_detector_without_its_temporal_head_is_not_used_in_silence(world, timed, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(timed["bundle"].folder(world.workspace), folder)
+    (folder / "temporal.keras").write_bytes((folder / "model.keras").read_bytes())
+    with pytest.raises(ModelError, match=r"temporal\.keras is not the file"):
+        open_model(folder)
+    (folder / "temporal.keras").unlink()
+    with pytest.raises(ModelError, match=r"temporal\.keras is not the file"):
+        open_model(folder)
 
 
 def test_six_validation_videos_are_too_few_for_a_band_and_that_is_said(world):

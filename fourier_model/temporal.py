@@ -1,0 +1,107 @@
+"""What time says beyond single frames: a residual to each frame's logit, from how the features change from frame to frame."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from fourier_model.detector import head_input, load_detector
+from fourier_model.scoring import ImageScorer, image_scorer
+
+FILE = "temporal.keras"
+"""Beside the detector's `model.keras`, where there is a temporal head."""
+UNITS, KERNEL, DILATIONS = 32, 3, (1, 2)
+
+Floats = NDArray[np.float32]
+Describe = Callable[[Any], tuple[Floats, float]]
+
+
+def temporal_head(directions: int, dropout: float, seed: int) -> keras.Model:
+    """A temporal convolution over differences: from features, shape (batch, frames, directions), to residuals, shape (batch, frames).
+
+    Causal dilated convolutions over the difference of each frame to the one before it, and a last one that starts from nought; none has a bias.
+    So a residual is nought where nothing has changed, as in a video of one frame, and what a video is padded with behind its end does not show in it.
+    Source: Bai et al. 2018.
+    """
+    source = random.Random(seed)
+
+    def convolution(units: int, width: int, dilation: int, name: str) -> keras.layers.Layer:
+        return keras.layers.Conv1D(
+            units,
+            width,
+            padding="causal",
+            dilation_rate=dilation,
+            use_bias=False,
+            activation="relu",
+            kernel_initializer=keras.initializers.HeNormal(source.getrandbits(31)),
+            name=name,
+        )
+
+    features = keras.Input((None, directions), name="directions", dtype="float32")
+    x = keras.layers.ZeroPadding1D((1, 0), name="changes")(features[:, 1:] - features[:, :-1])
+    for number, dilation in enumerate(DILATIONS, start=1):
+        x = convolution(UNITS, KERNEL, dilation, f"convolution{number}")(x)
+        x = keras.layers.Dropout(dropout, seed=source.getrandbits(31), name=f"dropout{number}")(x)
+    x = keras.layers.Conv1D(1, 1, use_bias=False, kernel_initializer="zeros", name="residual")(x)
+    return keras.Model(features, x[:, :, 0], name="temporal_head")
+
+
+def on_features(head: keras.Model, kernel: Floats) -> keras.Model:
+    """The head behind a projection: from features, shape (batch, frames, features), with `kernel`, shape (features, directions)."""
+    features = keras.Input((None, kernel.shape[0]), name="features", dtype="float32")
+    project = keras.layers.Dense(kernel.shape[1], use_bias=False, trainable=False, name="projection")
+    model = keras.Model(features, head(project(features)), name="temporal")
+    project.set_weights([kernel])
+    return model
+
+
+def open_scorer(folder: Path) -> ImageScorer:
+    """What scores the images of one video in the order of time: the detector in `folder`, with its temporal head where there is one.
+
+    Raises what `load_detector` raises, for either file.
+    """
+    detector = load_detector(folder / "model.keras")
+    if not (folder / FILE).is_file():
+        return image_scorer(detector)
+    return clip_scorer(detector, load_detector(folder / FILE))
+
+
+def clip_scorer(detector: keras.Model, head: keras.Model) -> ImageScorer:
+    """Scores the images of one video, RGB in 0 to 255, shape (height, width, 3), in the order of time: a logit an image, float32."""
+    describe = describer(detector)
+    residual = tf.function(
+        lambda features: head(features, training=False),
+        input_signature=[tf.TensorSpec((1, None, head.input.shape[-1]), tf.float32)],
+        jit_compile=False,
+    )
+
+    def score(images: Any) -> Floats:
+        described = [describe(image) for image in images]
+        logits = np.array([logit for _, logit in described], np.float32)
+        if len(described) < 2:
+            return logits
+        features = np.stack([own for own, _ in described])
+        return np.asarray(logits + residual(features[None]).numpy()[0], np.float32)
+
+    return score
+
+
+def describer(detector: keras.Model) -> Describe:
+    """A function of an image, RGB in 0 to 255, shape (height, width, 3): what the detector's head reads of it, shape (features,), and its logit."""
+    both = keras.Model(detector.input, [head_input(detector), detector.output])
+    forward = tf.function(
+        lambda image: both(image, training=False),
+        input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
+        jit_compile=False,
+    )
+
+    def describe(image: Any) -> tuple[Floats, float]:
+        features, logit = forward(tf.cast(image, tf.float32)[None])
+        return features.numpy()[0], float(logit.numpy()[0, 0])
+
+    return describe
