@@ -1,9 +1,9 @@
-"""What the Fourier part is worth: every attention and the frequency branch on equal terms, over seeds.
+"""What a part is worth: every attention, the frequency branch, time and ways to train on equal terms, over seeds.
 
     python -m benchmarks.ablation sample --seeds 0 1 2
     python -m benchmarks.ablation DATASET --seeds 0 1 2 --set frames.per_video=8 --set dataset.content=faces
 
-Each variant is the same pipeline with other `model` settings: the same frames, split, epochs and seed. A seed draws the sample, the
+Each variant is the same pipeline with other settings: the same frames, split, epochs and seed. A seed draws the sample, the
 split and the weights. Stages that are done are found again, so that an interrupted table is continued. Prints Markdown, and
 with --output writes a Parquet table of all runs.
 """
@@ -33,6 +33,16 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "spectral, quarters": ("model.attention=spectral", "model.attention_tiles=true"),
     "none, frequency branch": ("model.attention=none", "model.frequency_branch=true"),
     "spectral, frequency branch": ("model.attention=spectral", "model.frequency_branch=true"),
+    "none, temporal head": ("model.attention=none", "train.temporal_epochs=40"),
+    "none, MixUp": ("model.attention=none", "train.mixup=0.2"),
+    "none, CutMix": ("model.attention=none", "train.cutmix=1"),
+    "none, forensic augmentation": (
+        "model.attention=none",
+        *(
+            f"train.augmentation.{name}"
+            for name in ("resize=0.3", "blur=0.1", "noise=0.1", "h264=0.35", "jpeg=0.35")
+        ),
+    ),
 }
 NUMBERS = ("video_auc", "frame_auc", "validation_loss")
 REFERENCE = "none"

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings
-from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
+from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings, require_solvable_head
 from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.adversarial import AdversarialSettings
 from tasks.catalogue import GroupBy
@@ -112,6 +112,11 @@ class Settings(BaseModel):
             return values
         preset = values.get("preset", cls.model_fields["preset"].default)
         return merge(read_preset(preset), values) if preset in get_args(Preset) else values
+
+    @model_validator(mode="after")
+    def _solvable_head(self) -> Self:
+        require_solvable_head(self.model, self.backbone, self.train)
+        return self
 
 
 def load_settings(

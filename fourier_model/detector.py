@@ -16,7 +16,7 @@ from fourier_model.frequency import SpectralVector
 from fourier_model.placement import attention_layer, attention_places
 from fourier_model.settings import BackboneSettings, ModelSettings
 
-RESIZE, POOL, LOGIT = "resize", "pool", "logit"
+RESIZE, POOL, STANDARDISED, LOGIT = "resize", "pool", "standardised", "logit"
 BRANCH, JOIN = "frequency_", "join"
 TAP = "tap_"
 SPECTRUM = f"{BRANCH}spectrum"
@@ -76,9 +76,7 @@ def _assemble(
     last = build_backbone(backbone, resized, attend, draw_seed, weights)
     x = _pooled([reached[name] for name in model.features or ()] or [last], model.cells)
     if model.features:
-        x = keras.layers.BatchNormalization(center=False, scale=False, name="standardised", dtype="float32")(
-            x
-        )
+        x = keras.layers.BatchNormalization(center=False, scale=False, name=STANDARDISED, dtype="float32")(x)
     if model.frequency_branch:
         x = keras.layers.Concatenate(name=JOIN)([x, _frequency_branch(image, draw_seed)])
     x = keras.layers.Dropout(model.dropout, seed=draw_seed(), name="dropout1")(x)

@@ -154,6 +154,13 @@ class TrainSettings(BaseModel):
         ),
     )
 
+    head: Literal["epochs", "solved"] = Field(
+        "epochs",
+        description=(
+            "How the head of a frozen backbone is found: in epochs, or solved, as a logistic regression whose penalty the validation videos choose; the "
+            "latter for a head of one layer on standardised features (model.features, model.dense_units=0)."
+        ),
+    )
     epochs: int = Field(20, ge=1, le=10_000, description="Most epochs of phase 1.")
     batch_size: int = Field(16, ge=1, le=4096, description="Frames in a step.")
     learning_rate: float = Field(
@@ -244,3 +251,16 @@ class TrainSettings(BaseModel):
     def reals_suffice(self) -> bool:
         """Whether real videos alone can be trained on, the fakes being made of them."""
         return self.fakes == "self_blended"
+
+
+def require_solvable_head(model: ModelSettings, backbone: BackboneSettings, train: TrainSettings) -> None:
+    """Raises ValueError where `train.head` is `solved` and the head is not one layer on standardised features of a pretrained backbone."""
+    linear = (
+        model.features and not model.dense_units and not model.frequency_branch and model.output == "logit"
+    )
+    if train.head == "solved" and not (linear and backbone.pretrained):
+        message = (
+            "train.head=solved needs one layer on standardised features of a pretrained backbone: set model.features, model.dense_units=0, "
+            "model.frequency_branch=false and model.output=logit, or train.head=epochs"
+        )
+        raise ValueError(message)

@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
 
 from fourier_model.attention import FORMULAS
-from fourier_model.detector import POOL, RESIZE, SPECTRUM, build_detector
+from fourier_model.detector import LOGIT, POOL, RESIZE, SPECTRUM, STANDARDISED, build_detector
 from fourier_model.examples import Frames, Lookup, TrainingImages, in_order, rows, shuffled, stored_images
+from fourier_model.linear_head import PENALTIES, linear_heads
 from fourier_model.metrics import require_both_classes
 from fourier_model.mixing import mixed
 from fourier_model.optimizer import learning_rates, optimizer
 from fourier_model.placement import is_attention
 from fourier_model.scoring import load_frame
-from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings
+from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings, require_solvable_head
 
 logger = logging.getLogger(__name__)
 
@@ -79,15 +81,16 @@ def train_detector(
     A pretrained backbone is frozen in the first phase (`head`): its pooled features are computed once, of
     `settings.views` augmented views of each frame, and the layers behind them are trained. Attention starts as
     the identity and is trained from the second phase on; where it does not, as the first recipe's, the maps in front of it are what is
-    computed once. A backbone without weights is trained whole in the first
+    computed once. With `settings.head` = `solved` a head of one layer is solved for, its penalty chosen like an epoch. A backbone without weights is trained whole in the first
     phase (`scratch`). The second phase (`fine_tune`) trains the attention and what lies behind `settings.fine_tune_from`, with the
     statistics of batch normalisation kept. Each phase ends after its epochs, or after `settings.patience` of them
     without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
     loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
-    Raises ValueError for a class without a frame (blends count as fakes) or an unknown `fine_tune_from`, BackboneWeightsError where weights cannot
+    Raises ValueError for a class without a frame (blends count as fakes), an unknown `fine_tune_from` or a head that cannot be solved for, BackboneWeightsError where weights cannot
     be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite.
     """
     require_both_classes(validation.labels, "validation")
+    require_solvable_head(model, backbone, settings)
     precision = training_precision(settings.precision)
     detector = build_detector(model, backbone, size, seed, precision)
     last_frozen = _layer_index(detector, settings.fine_tune_from or LAST_FROZEN[backbone.name])
@@ -188,6 +191,12 @@ class _Trainer:
         count, views = len(self.images.labels), self.settings.views
         features = _constant_features(self.detector)
         needed = 4 * math.prod(features.shape[1:]) * count * views / 2**30
+        if needed > self.settings.memory and self.settings.head == "solved":
+            message = (
+                f"train.head=solved holds the features of {count} frames in {views} views, {needed:.1f} GiB, more than train.memory={self.settings.memory:g}: "
+                "raise it, lower train.views, or set train.head=epochs"
+            )
+            raise TrainingError(message)
         if needed > self.settings.memory:
             logger.warning(
                 "features of %d frames in %d views take %.1f GiB, more than train.memory=%g: they are computed anew in every "
@@ -198,8 +207,12 @@ class _Trainer:
         moved = in_order(self.images.lookup, count, views, self._draw_seed())
         plain = in_order(self.plain, len(self.validation.paths))
         extract = _forward(keras.Model([self.pixels], features), moved)
-        training, held_out = rows(*_predict(extract, moved)), rows(*_predict(extract, plain))
+        known, unseen = _predict(extract, moved), _predict(extract, plain)
         labels = np.tile(self.images.labels, views)
+        if self.settings.head == "solved":
+            self._solve_head(known[0], labels, unseen[0])
+            return
+        training, held_out = rows(*known), rows(*unseen)
         batches = shuffled(
             training,
             labels,
@@ -210,6 +223,39 @@ class _Trainer:
             self._draw_seed(),
         )
         self._fit("head", self._behind(features), batches, len(labels), held_out)
+
+    def _solve_head(self, known: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> None:
+        """Solve the head for one penalty after the other, until the loss of the validation videos rises."""
+        standardised, logit = (self.detector.get_layer(name) for name in (STANDARDISED, LOGIT))
+        spread = StandardScaler().fit(known)
+        standardised.set_weights([spread.mean_, spread.var_])
+        for features in (known, unseen):
+            features -= spread.mean_.astype(np.float32)
+            features /= np.sqrt(spread.var_ + standardised.epsilon).astype(np.float32)
+        lowest = math.inf
+        for step, head in enumerate(linear_heads(known, labels, self.weights), start=1):
+            loss = float(np.average(log_losses(head.logits(known), labels), weights=self.weights[labels]))
+            val_loss, val_auc = judge_videos(head.logits(unseen), self.validation, self.weights)
+            logit.set_weights([head.kernel, head.bias])
+            self.note(
+                "head",
+                step,
+                len(PENALTIES),
+                {"loss": loss, "val_loss": val_loss, "val_auc": val_auc, "learning_rate": math.nan},
+            )
+            if val_loss > lowest:
+                break
+            lowest = val_loss
+        self.phases.append(Phase("head", step, head.kernel.size + 1))
+        self.detector.set_weights(self.best.weights)
+
+    def note(self, phase: str, step: int, steps: int, numbers: dict[str, float]) -> None:
+        """Write down an epoch, or a penalty, and keep the weights where its validation loss is the lowest so far."""
+        self.rows.append({"epoch": len(self.rows) + 1, "phase": phase, **numbers})
+        if numbers["val_loss"] < self.best.loss:
+            self.best = _Best(numbers["val_loss"], len(self.rows), self.detector.get_weights())
+        if self.progress:
+            self.progress(phase, step, steps, numbers)
 
     def fine_tune(self, last_frozen: int) -> None:
         """Train attention and the layers behind the one of this index; batch normalisation keeps its statistics."""
@@ -292,15 +338,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         rate = float(self.model.optimizer.learning_rate)
         numbers = {"loss": loss, "val_loss": val_loss, "val_auc": val_auc, "learning_rate": rate}
         self.ran = epoch + 1
-        trainer.rows.append({"epoch": len(trainer.rows) + 1, "phase": self.phase, **numbers})
-        if val_loss < trainer.best.loss:
-            trainer.best = _Best(val_loss, len(trainer.rows), trainer.detector.get_weights())
+        trainer.note(self.phase, self.ran, self.epochs, numbers)
         self.waited = 0 if val_loss < self.lowest else self.waited + 1
         self.lowest = min(self.lowest, val_loss)
         if self.waited >= trainer.settings.patience:
             self.model.stop_training = True
-        if trainer.progress:
-            trainer.progress(self.phase, self.ran, self.epochs, numbers)
 
     def _require_finite(self, epoch: int, *losses: float) -> None:
         if all(map(math.isfinite, losses)):

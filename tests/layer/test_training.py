@@ -174,6 +174,43 @@ def test_head_training_alone_moves_nothing_but_the_head(data, monkeypatch):
     assert loss == pytest.approx(result.history["val_loss"].min(), rel=1e-3)
 
 
+SOLVED = ModelSettings(features=("stage1", "stage2"), cells=2, dense_units=0, attention="none")
+
+
+def test_a_solved_head_is_that_of_the_penalty_that_validation_likes_best(data, monkeypatch):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    settings = QUICK.model_copy(update={"head": "solved", "views": 2, "fine_tune_epochs": 0})
+    result = train_detector(SOLVED, pretrained, SIZE, settings, 0, *data)
+    assert moved_layers(build_detector(SOLVED, COMPACT, SIZE, 0), result.model) == {"standardised", "logit"}
+    losses = result.history["val_loss"].to_numpy()
+    assert result.best_epoch == losses.argmin() + 1
+    assert (np.diff(losses[:-1]) <= 0).all()
+    assert (np.diff(result.history["loss"]) < 0).all()
+    logits = score_frames(result.model, data[1].paths)
+    loss, auc = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
+    assert loss == pytest.approx(losses.min(), rel=1e-3)
+    assert auc > 0.9
+
+
+def test_a_solved_head_that_memory_does_not_hold_says_what_to_set(data, monkeypatch):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    settings = QUICK.model_copy(update={"head": "solved", "memory": 0.0})
+    with pytest.raises(TrainingError, match=r"train\.head=solved .* more than train\.memory=0: raise it"):
+        train_detector(SOLVED, pretrained, SIZE, settings, 0, *data)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dense_units": 16}, {"features": None}, {"frequency_branch": True}, {"output": "softmax"}]
+)
+def test_a_head_of_more_than_one_layer_is_not_solved_for_in_silence(data, change):
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    model = SOLVED.model_copy(update=change)
+    with pytest.raises(ValueError, match=r"train\.head=solved needs one layer"):
+        train_detector(model, pretrained, SIZE, QUICK.model_copy(update={"head": "solved"}), 0, *data)
+
+
 def test_features_beyond_the_memory_are_computed_anew_and_said_to_be(data, monkeypatch, caplog):
     monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
     pretrained = BackboneSettings(name="compact", weights="trained.h5")
