@@ -40,7 +40,7 @@ class TrainingImages:
     """The examples of an epoch: every frame, those with landmarks as a pair of a target and its self-blend.
 
     `labels` (0 real, 1 fake, shape (examples,)) has one entry an example, `starts` where each unit (a pair, or a frame by itself) begins, and where
-    the last one ends. Both of a pair are degraded and moved alike.
+    the last one ends, `units` the number of each example's unit. Both of a pair are degraded and moved alike.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class TrainingImages:
             blended = np.isfinite(frames.landmarks).all(axis=(1, 2)) & (frames.labels == 0)
         sizes = np.where(blended, 2, 1)
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
-        self._unit = np.repeat(np.arange(len(sizes)), sizes)
+        self.units = np.repeat(np.arange(len(sizes)), sizes)
         self._blend = np.zeros(self.starts[-1], bool)
         self._blend[self.starts[1:][blended] - 1] = True
-        self.labels = np.where(self._blend, 1, np.asarray(frames.labels)[self._unit])
+        self.labels = np.where(self._blend, 1, np.asarray(frames.labels)[self.units])
         self._frames = frames
         self._settings = settings
         made = settings.degrades or bool(blended.any())
@@ -68,10 +68,10 @@ class TrainingImages:
     def _made(self, size: int, memory: float, spectra: bool) -> Lookup:
         """Frames that are blended and degraded anew for every seed, in their native size."""
         read = native_images(self._frames.paths, memory)
-        resize, vector, units = resizing(size), SpectralVector(), tf.constant(self._unit)
+        resize, vector, units = resizing(size), SpectralVector(), tf.constant(self.units)
 
         def make(number: np.int64, seed: np.int64) -> NDArray[np.uint8]:
-            unit = int(self._unit[number])
+            unit = int(self.units[number])
             image = read(unit)
             target, blend = image, image
             if self._frames.landmarks is not None and self.starts[unit + 1] - self.starts[unit] == 2:
@@ -143,19 +143,19 @@ def in_order(lookup: Lookup, count: int, views: int = 1, seed: int = 0) -> tf.da
 
 def shuffled(
     lookup: Lookup,
-    labels: NDArray[np.integer],
+    targets: NDArray[np.generic],
     weights: NDArray[np.floating],
     starts: NDArray[np.integer],
     batch_size: int,
     epochs: int,
     seed: int,
 ) -> tf.data.Dataset:
-    """Batches of what the lookup gives, label and weight of the example, `epochs` times over, each time in another order and with another seed.
+    """Batches of what the lookup gives, targets and weight of the example, `epochs` times over, each time in another order and with another seed.
 
-    `weights` holds one number a class. Units, examples `starts[i]` to `starts[i + 1]`, stay together.
+    `targets` has shape (examples, targets), `weights` shape (examples,); both come as float32. Units, examples `starts[i]` to `starts[i + 1]`, stay together.
     """
-    targets = tf.constant(labels[:, None], tf.float32)
-    shares = tf.constant(weights[labels], tf.float32)
+    targets = tf.constant(targets, tf.float32)
+    shares = tf.constant(weights, tf.float32)
     bounds = tf.constant(starts, tf.int64)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:

@@ -209,6 +209,12 @@ class TrainSettings(BaseModel):
         gt=0,
         description="Largest norm of the gradient over all weights; larger ones are scaled down to it.",
     )
+    pair_loss: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of the loss of ranking each blend above its own real image, beside the cross entropy, in phases that read images; 0 leaves it out.",
+    )
     mixup: float = Field(
         0.0,
         ge=0,
@@ -246,6 +252,15 @@ class TrainSettings(BaseModel):
         le=1024,
         description="Most memory for decoded frames, and for features of a frozen backbone, GiB; beyond it, they are made again each epoch.",
     )
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        if self.pair_loss and (self.mixup or self.cutmix):
+            message = (
+                "pair_loss needs images that are not mixed with others: set it to 0, or mixup and cutmix"
+            )
+            raise ValueError(message)
+        return self
 
     @property
     def reals_suffice(self) -> bool:

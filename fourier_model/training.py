@@ -19,6 +19,7 @@ from fourier_model.attention import FORMULAS
 from fourier_model.detector import LOGIT, POOL, RESIZE, SPECTRUM, STANDARDISED, build_detector
 from fourier_model.examples import Frames, Lookup, TrainingImages, in_order, rows, shuffled, stored_images
 from fourier_model.linear_head import PENALTIES, linear_heads
+from fourier_model.losses import PairedCrossentropy
 from fourier_model.metrics import require_both_classes
 from fourier_model.mixing import mixed
 from fourier_model.optimizer import learning_rates, optimizer
@@ -34,6 +35,7 @@ Forward = Callable[[tuple[tf.Tensor, ...]], tuple[tf.Tensor, ...]]
 """From a batch of what a model reads, a tensor an input, to what it says of it, and whatever goes with it."""
 
 HISTORY = ("epoch", "phase", "loss", "val_loss", "val_auc", "learning_rate")
+CROSS_ENTROPY = keras.losses.BinaryCrossentropy(from_logits=True)
 LAST_FROZEN = {"inception_v3": "mixed7", "compact": "stage2"}
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
@@ -215,14 +217,14 @@ class _Trainer:
         training, held_out = rows(*known), rows(*unseen)
         batches = shuffled(
             training,
-            labels,
-            self.weights,
+            labels[:, None],
+            self.weights[labels],
             np.arange(len(labels) + 1),
             self.settings.batch_size,
             self.settings.epochs,
             self._draw_seed(),
         )
-        self._fit("head", self._behind(features), batches, len(labels), held_out)
+        self._fit("head", self._behind(features), CROSS_ENTROPY, batches, len(labels), held_out)
 
     def _solve_head(self, known: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> None:
         """Solve the head for one penalty after the other, until the loss of the validation videos rises."""
@@ -276,18 +278,25 @@ class _Trainer:
         epochs = settings.fine_tune_epochs if phase == "fine_tune" else settings.epochs
         batches = shuffled(
             self.images.lookup,
-            labels,
-            self.weights,
+            np.stack([labels, self.images.units], axis=1) if settings.pair_loss else labels[:, None],
+            self.weights[labels],
             self.images.starts,
             settings.batch_size,
             epochs,
             self._draw_seed(),
         )
         batches = mixed(batches, settings.mixup, settings.cutmix, self._draw_seed())
-        self._fit(phase, self._behind(self.pixels), batches, len(labels), self.plain)
+        loss = PairedCrossentropy(settings.pair_loss) if settings.pair_loss else CROSS_ENTROPY
+        self._fit(phase, self._behind(self.pixels), loss, batches, len(labels), self.plain)
 
     def _fit(
-        self, phase: str, part: keras.Model, batches: tf.data.Dataset, count: int, held_out: Lookup
+        self,
+        phase: str,
+        part: keras.Model,
+        loss: keras.losses.Loss,
+        batches: tf.data.Dataset,
+        count: int,
+        held_out: Lookup,
     ) -> None:
         """Train `part`, which shares its layers with the detector, and leave the detector with the best weights."""
         settings = self.settings
@@ -300,7 +309,7 @@ class _Trainer:
         )
         moving = optimizer(rate, epochs * steps, settings, factors)
         moving.build(part.trainable_variables)  # else Keras traces the step twice
-        part.compile(moving, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+        part.compile(moving, loss, jit_compile=False)
         validation = in_order(held_out, len(self.validation.paths))
         watch = _Watch(self, phase, epochs, _forward(part, validation), validation)
         part.fit(batches, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
