@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.report import REPORT, _abstention
+from tasks.report import REPORT
+from tasks.report.verdict import abstention
 from tasks.stage import Stage
 
 
@@ -167,10 +168,10 @@ def test_pooling_probabilities_and_what_has_no_verdict_are_told_with_what_is_not
 def test_a_band_is_told_in_a_sentence_and_none_in_none():
     error = {"value": 0.05, "low": 0.01, "high": 0.1, "reason": None}
     band = {"margin": 1.0, "low": 0.3, "high": 0.7, "abstained": {"real": 2, "fake": 1}, "error_rate": error}
-    assert _abstention(band, 10) == [
+    assert abstention(band, 10) == [
         "With no verdict for probabilities from 0.30 to 0.70, it judges 7 of the 10 videos, 5.0% of these wrongly (1.0% to 10.0%)."
     ]
-    assert _abstention(band | {"margin": None}, 10) == _abstention(band | {"margin": 0.0}, 10) == []
+    assert abstention(band | {"margin": None}, 10) == abstention(band | {"margin": 0.0}, 10) == []
 
 
 def test_without_a_model_the_page_is_about_the_data(exploration_page):
