@@ -16,6 +16,7 @@ from fourier_model.settings import BackboneSettings, ModelSettings, TrainSetting
 from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.adversarial import AdversarialSettings
 from tasks.catalogue import GroupBy
+from tasks.explain import ExplainSettings
 from tasks.explore import ExploreSettings
 from tasks.extract import ExtractionSettings
 from tasks.robustness import RobustnessSettings
@@ -102,6 +103,7 @@ class Settings(BaseModel):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     evaluate: JudgementSettings = JudgementSettings()
+    explain: ExplainSettings = ExplainSettings()
     robustness: RobustnessSettings = RobustnessSettings()
     adversarial: AdversarialSettings = AdversarialSettings()
 

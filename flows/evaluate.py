@@ -18,6 +18,7 @@ from fourier_model.metrics import EvaluationSettings
 from storage.workspace import Workspace
 from tasks.adversarial import ADVERSARIAL
 from tasks.catalogue import Catalogue
+from tasks.explain import EXPLAIN
 from tasks.familiarity import FAMILIARITY
 from tasks.model import TrainedModel, open_model
 from tasks.report import REPORT
@@ -26,7 +27,7 @@ from tasks.select import SELECT
 from tasks.stage import Artifact
 from tasks.transfer import TRANSFER
 
-OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore", "robustness", "adversarial")
+OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore", "explain", "robustness", "adversarial")
 """What a call may set; all else is part of the detector."""
 OWN_SETTINGS = ("frames.per_video", *(f"evaluate.{name}" for name in EvaluationSettings.model_fields))
 
@@ -127,6 +128,14 @@ def judge_elsewhere(
         if adversarial
         else None,
     )
+    explanation = walk.stage(
+        EXPLAIN,
+        "explain",
+        training=model,
+        evaluation=judged.evaluation,
+        settings=settings.explain,
+        seed=settings.seed,
+    )
     return judged, walk.stage(
         REPORT,
         "report",
@@ -137,6 +146,7 @@ def judge_elsewhere(
         familiarity=judged.familiarity,
         robustness=judged.robustness,
         adversarial=judged.adversarial,
+        explanation=explanation,
         configuration=settings.model_dump(mode="json"),
     )
 

@@ -12,6 +12,7 @@ from flows.prepare import list_videos, prepare_videos, prepare_with
 from flows.train import Trained, train, train_and_judge
 from flows.walk import Plan, Run, Step, Walk
 from storage.workspace import Workspace
+from tasks.explain import EXPLAIN
 from tasks.report import REPORT
 from tasks.stage import Artifact
 
@@ -29,7 +30,15 @@ class Piped(BaseModel):
 def report_all(
     walk: Walk, settings: Settings, split: Artifact, audit: Artifact, exploration: Artifact, trained: Trained
 ) -> Artifact:
-    """One report over the data, the training and the judgement."""
+    """Evidence for the judgement, and one report over the data, the training, the judgement and that."""
+    explanation = walk.stage(
+        EXPLAIN,
+        "explain",
+        training=trained.training,
+        evaluation=trained.evaluation,
+        settings=settings.explain,
+        seed=settings.seed,
+    )
     return walk.stage(
         REPORT,
         "report",
@@ -40,6 +49,7 @@ def report_all(
         calibration=trained.calibration,
         evaluation=trained.evaluation,
         bundle=trained.bundle,
+        explanation=explanation,
         configuration=settings.model_dump(mode="json"),
     )
 

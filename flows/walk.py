@@ -20,7 +20,7 @@ JOINED = ("download", "blend")
 """Made of several stages: that one of them was cached does not say that a part of it was."""
 STAGES = (
     "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
-    "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "report",
+    "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "explain", "report",
 )  # fmt: skip
 
 

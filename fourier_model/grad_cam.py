@@ -38,7 +38,7 @@ def grad_cam(model: keras.Model) -> CamFunction:
     head = keras.Model([*maps, *beside], model.output)
 
     def measure(image: tf.Tensor) -> tf.Tensor:
-        reached = trunk(image, training=False)
+        reached = keras.tree.flatten(trunk(image, training=False))  # Keras unpacks a list of one
         held, rest = reached[: len(maps)], reached[len(maps) :]
         with tf.GradientTape() as tape:
             tape.watch(held)

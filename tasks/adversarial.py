@@ -80,7 +80,7 @@ def adversarial(
     scored = pd.DataFrame(rows).astype({"label": "int8"})
     table = [
         {"attack": row.pop("perturbation"), "epsilon": row.pop("level")} | row
-        for row in compare_with_clean(scored, threshold_logit(model), evaluation, seed)
+        for row in compare_with_clean(scored, threshold_logit(model.calibration()), evaluation, seed)
     ]
     record = {
         "videos": {name: int(np.sum(chosen["label"] == label)) for label, name in enumerate(CLASSES)},

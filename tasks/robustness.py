@@ -75,7 +75,7 @@ def robustness(
         progress.report(done / len(videos), f"{done} of {len(videos)}")
     scored = pd.DataFrame(rows).merge(videos[["video_id", "dataset", "group_id", "label"]], on="video_id")
     scored = scored.astype({"label": "int8"})
-    table = compare_with_clean(scored, threshold_logit(model), evaluation, seed)
+    table = compare_with_clean(scored, threshold_logit(model.calibration()), evaluation, seed)
     kinds = {
         name: {"parameters": list(kind.parameters), "meaning": kind.meaning}
         for name, kind in PERTURBATIONS.items()
@@ -94,9 +94,8 @@ def robustness(
     return _summary(table)
 
 
-def threshold_logit(model: TrainedModel) -> float:
-    """The detector's threshold as a pooled logit, before its calibration."""
-    calibration = model.calibration()
+def threshold_logit(calibration: Mapping[str, Any]) -> float:
+    """The threshold as a logit before the calibration: of `calibration.json`, or of `metrics.json`, which holds the same."""
     odds = calibration["threshold"] / (1 - calibration["threshold"])
     return float(calibration["temperature"] * (np.log(odds) - calibration["bias"]))
 

@@ -28,6 +28,7 @@ STAGES = [
     "evaluate",
     "reference",
     "bundle",
+    "explain",
     "report",
 ]
 
@@ -55,7 +56,7 @@ def test_the_pipeline_runs_once_and_then_only_what_a_change_asks_for(tmp_path, t
     other = changed(tiny_settings, train=tiny_settings.train.model_dump() | {"learning_rate": 0.002})
     planned = actions(plan(other, Workspace(tmp_path)))
     expected = dict.fromkeys(STAGES, "cached") | dict.fromkeys(
-        ["train", "calibrate", "evaluate", "reference", "bundle", "report"], "run"
+        ["train", "calibrate", "evaluate", "reference", "bundle", "explain", "report"], "run"
     )
     assert planned == expected
     retrained = pipeline_summary(tmp_path, pipeline(other, str(tmp_path)))["stages"]
@@ -65,6 +66,7 @@ def test_the_pipeline_runs_once_and_then_only_what_a_change_asks_for(tmp_path, t
         "evaluate",
         "reference",
         "bundle",
+        "explain",
         "report",
     ]
 
