@@ -1,7 +1,6 @@
 """Evidence for what a detector said of its test videos, and which frequencies it reacts to."""
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ REFERENCES = 32
 HEAT_MAP = "heat_map.png"
 
 Floats = NDArray[np.float64]
+Drawn = dict[str, tuple[Any, str]]
+"""Figures and their captions, by the names of their files."""
 
 
 class ExplainSettings(BaseModel):
@@ -58,22 +59,6 @@ class ExplainSettings(BaseModel):
     )
 
 
-@dataclass
-class Figures:
-    """The figures of a folder, and the caption of each."""
-
-    output: Path
-    captions: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, figure: Any, caption: str) -> str:
-        """Write a figure; returns its name."""
-        from fourier_model.figures import png
-
-        write_whole(self.output / name, png(figure))
-        self.captions[name] = caption
-        return name
-
-
 def explain(
     output: Path,
     workspace: Workspace,
@@ -99,13 +84,13 @@ def explain(
     paths = frame_paths(frames, 1)
     chosen = surest_videos(videos, cut, settings.videos)
     powers = _real_powers(workspace, videos, paths, settings.rings, seed)
-    figures = Figures(output)
+    drawn: Drawn = {}
     progress = Progress("explain", f"explanation: {len(chosen)} videos, then the heat map")
     shown, tables = [], []
     for done, video in enumerate(chosen.to_dict("records"), start=1):
         own = frames[frames["video_id"] == video["video_id"]].sort_values("frame_index")
         record, *table = _explain_video(
-            workspace, video, own, metrics["threshold"], settings.rings, tools, powers, figures
+            workspace, video, own, metrics["threshold"], settings.rings, tools, powers, drawn
         )
         shown.append(record)
         tables.append(table)
@@ -114,12 +99,12 @@ def explain(
         pd.concat(parts, ignore_index=True).to_parquet(output / f"{name}.parquet", index=False)
     sample = choose_videos(videos, settings.heat_map_frames, seed)
     images = [read_image(workspace.root / paths[name][0]) for name in sample["video_id"]]
-    heat_map, waves = _heat_map(images, sample["label"].to_numpy(), tools.score, cut, settings, seed, figures)
+    heat_map, waves = _heat_map(images, sample["label"].to_numpy(), tools.score, cut, settings, seed, drawn)
     waves.to_parquet(output / "heat_map.parquet", index=False)
     progress.report(1.0, "heat map")
     record = {"videos": shown, "rings": settings.rings, "real_frames": len(powers), "heat_map": heat_map}
     (output / "explanation.json").write_text(json.dumps(record, indent=1, allow_nan=False), "utf-8")
-    (output / "figures.json").write_text(json.dumps(figures.captions, indent=1), "utf-8")
+    _write_figures(output, drawn)
     return {
         "videos": len(shown),
         **{f"strongest_{name}": value for name, value in heat_map["strongest"].items()},
@@ -157,7 +142,7 @@ def _explain_video(
     rings: int,
     tools: Any,
     powers: dict[str, Floats],
-    figures: Figures,
+    drawn: Drawn,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """What is told of a video, its table of rings, and its table of the spectrum of the slope; `frames` are its own, in the order of time."""
     from fourier_model.evidence import gather_evidence
@@ -175,19 +160,15 @@ def _explain_video(
     name = f"{video['kind']}_{video['rank']}"
     words = f"{video['path']}, {LABEL_NAMES[video['label']]}, called {video['verdict']}"
     moments = [_moment(row) for row in top.to_dict("records")]
-    drawn = [
-        figures.add(
-            f"{name}_frames.png",
-            peak_frames(images, found.maps, [_words(moment) for moment in moments]),
-            f"{words}: the frames at the peaks of its score towards {video['verdict']}, and where in them the detector's last maps speak for fake or for real (Grad-CAM).",
-        ),
-        figures.add(
-            f"{name}_curves.png",
-            evidence_curves(frames["probability"], times, threshold, places, found.occlusion, found.spectrum),
-            f"{words}: {'' if len(frames) == 1 else 'the score of its frames, dashed the threshold; '}how the logit of the first of these frames changes when a ring of its spectrum is "
-            "removed, or scaled to the power of real frames; and the power of the logit's slope over its pixels.",
-        ),
-    ]
+    drawn[f"{name}_frames.png"] = (
+        peak_frames(images, found.maps, [_words(moment) for moment in moments]),
+        f"{words}: the frames at the peaks of its score towards {video['verdict']}, and where in them the detector's last maps speak for fake or for real (Grad-CAM).",
+    )
+    drawn[f"{name}_curves.png"] = (
+        evidence_curves(frames["probability"], times, threshold, places, found.occlusion, found.spectrum),
+        f"{words}: {'' if len(frames) == 1 else 'the score of its frames, dashed the threshold; '}how the logit of the first of these frames changes when a ring of its spectrum is "
+        "removed, or scaled to the power of real frames; and the power of the logit's slope over its pixels.",
+    )
     occlusion = _occlusion_table(video["video_id"], found.occlusion, rings)
     spectrum = pd.DataFrame(
         {"video_id": video["video_id"], "ring": np.arange(RINGS, dtype=np.int32), "cycles_per_pixel": ring_frequencies(RINGS), "power_db": found.spectrum}
@@ -199,7 +180,7 @@ def _explain_video(
         "logit_of_frame": found.occlusion.logit,
         "frames": moments,
         "strongest_ring": _strongest_ring(occlusion),
-        "figures": drawn,
+        "figures": [f"{name}_frames.png", f"{name}_curves.png"],
     }
     return record, occlusion, spectrum
 
@@ -249,7 +230,7 @@ def _heat_map(
     cut: float,
     settings: ExplainSettings,
     seed: int,
-    figures: Figures,
+    drawn: Drawn,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """What is told of the Fourier heat map over `images`, and its table, a row a wave."""
     from fourier_model.explanation_figures import fourier_heat_map as draw
@@ -272,8 +253,7 @@ def _heat_map(
     for label, name in LABEL_NAMES.items():
         own = changes[labels == label]
         table[f"change_{name}"] = own.mean(axis=0) if len(own) else np.nan
-    figures.add(
-        HEAT_MAP,
+    drawn[HEAT_MAP] = (
         draw(changes, turned, steps, grey_levels),
         f"Fourier heat map over {len(images)} test frames, each of another video, real and fake alike where there are both: what a grey wave of each frequency, with a root mean square of "
         f"{grey_levels:g} grey levels, does to the logit, and the share of frames that it moves over the threshold. The middle is the zero frequency, which is left out.",
@@ -289,6 +269,15 @@ def _heat_map(
         "figure": HEAT_MAP,
     }
     return record, table
+
+
+def _write_figures(output: Path, drawn: Drawn) -> None:
+    from fourier_model.figures import png
+
+    for name, (figure, _) in drawn.items():
+        write_whole(output / name, png(figure))
+    captions = {name: caption for name, (_, caption) in drawn.items()}
+    (output / "figures.json").write_text(json.dumps(captions, indent=1), "utf-8")
 
 
 EXPLAIN = Stage("explain", version=1, function=explain)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 THUMBNAIL_EDGE = 160  # pixels
-THUMBNAIL_QUALITY = 80
+JPEG_QUALITY = 80
 COLOURS = 256
 COLOUR_MAPS = ("mean_spectra.png", "frame_spectra.png")  # shown as they are also on a dark page
 
@@ -33,9 +33,13 @@ def thumbnail(image: NDArray[np.uint8]) -> str:
     """A small JPEG as a data address."""
     small = Image.fromarray(image)
     small.thumbnail((THUMBNAIL_EDGE, THUMBNAIL_EDGE))
-    content = io.BytesIO()
-    small.save(content, "JPEG", quality=THUMBNAIL_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return _jpeg(small)
+
+
+def picture(png: bytes) -> str:
+    """A figure that holds photographs as a data address: a JPEG in its own size."""
+    with Image.open(io.BytesIO(png)) as figure:
+        return _jpeg(figure.convert("RGB"))
 
 
 def embedded(png: bytes) -> str:
@@ -44,3 +48,9 @@ def embedded(png: bytes) -> str:
     with Image.open(io.BytesIO(png)) as figure:
         figure.convert("RGB").quantize(COLOURS).save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _jpeg(image: Image.Image) -> str:
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from storage.workspace import Workspace
 from tasks.bundle import NUMBERS, PROBABILITIES, words_of_estimate
 from tasks.explore import read_split
-from tasks.report import sections
+from tasks.report import evidence, sections
 from tasks.report.images import figures_of
 from tasks.report.verdict import verdict
 from tasks.stage import Artifact, Stage
@@ -53,6 +53,7 @@ def report(
     familiarity: Artifact | None = None,
     robustness: Artifact | None = None,
     adversarial: Artifact | None = None,
+    explanation: Artifact | None = None,
 ) -> dict[str, JsonValue]:
     """Write `report.html`: everything in one file, no outside address; without a model, a report of the data alone."""
     videos, frames = read_split(workspace, split)
@@ -70,6 +71,7 @@ def report(
             bundle,
             robustness,
             adversarial,
+            explanation,
         )
         if item
     ]
@@ -88,6 +90,7 @@ def report(
             familiarity=sections.familiarity(workspace, familiarity) if familiarity else None,
             robustness=sections.robustness(workspace, robustness) if robustness else None,
             adversarial=sections.adversarial(workspace, adversarial) if adversarial else None,
+            explanation=evidence.explanation(workspace, explanation) if explanation else None,
             numbers=NUMBERS,
             probabilities=PROBABILITIES,
             digest=split.digest,
@@ -123,4 +126,4 @@ def _link(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-REPORT = Stage("report", version=6, function=report, folder="reports")
+REPORT = Stage("report", version=7, function=report, folder="reports")

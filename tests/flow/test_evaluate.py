@@ -25,6 +25,7 @@ STAGES = [
     "explore",
     "evaluate",
     "familiarity",
+    "explain",
     "report",
 ]
 QUICK = [

@@ -33,7 +33,9 @@ def test_a_shift_of_both_of_a_pair_does_not_change_what_the_pair_adds():
         return losses(1.0, logits) - losses(0.0, logits)
 
     np.testing.assert_allclose(added(LOGITS + 2), added(LOGITS), atol=1e-6)
-    assert added(LOGITS * np.where(LABELS == 1, 2, 1)[:, None].astype("float32")).sum() != pytest.approx(added(LOGITS).sum())
+    assert added(LOGITS * np.where(LABELS == 1, 2, 1)[:, None].astype("float32")).sum() != pytest.approx(
+        added(LOGITS).sum()
+    )
 
 
 def test_the_order_of_a_batch_does_not_change_the_losses():
