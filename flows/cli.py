@@ -32,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # its markup takes [/versions/N] for a tag
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+models_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(models_app, name="models")
 
 DataSets = Annotated[
     list[str] | None,
@@ -140,11 +142,17 @@ def train(settings: "Settings", root: Path, runner: Runner, workers: int | None)
 
 @app.command()
 def evaluate(
-    model: Annotated[
-        Path,
-        typer.Option("--model", "-m", metavar="DIR", help="The detector's folder, `model` of `run --json`."),
-    ],
     datasets: DataSets = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="DIR",
+            help="The detector's folder, `model` of `run --json`; the promoted one of the workspace by default.",
+            show_default=False,
+        ),
+    ] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also perturb the frames in eight ways, at each level.")
     ] = False,
@@ -166,8 +174,11 @@ def evaluate(
     with _work(workspace) as root:
         from flows.evaluate import evaluate_with, evaluation_settings
         from flows.summary import evaluate_summary
+        from storage.workspace import Workspace
         from tasks.model import open_model
+        from tasks.promotion import promoted_folder
 
+        model = model or promoted_folder(Workspace(root))
         settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
         asked = {"robustness": robustness, "adversarial": adversarial}
         evaluated = evaluate_with(settings, model, str(root), runner, workers, **asked)
@@ -289,6 +300,83 @@ def compare(
         from tasks.compare import compare
 
         print_comparison(compare(first, second, EvaluationSettings(), seed), as_json)
+
+
+@app.command()
+def runs(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="The first digits of runs to show; all by default."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="RUN",
+            help="The run to compare with; by default that of the promoted model, else the earliest shown.",
+            show_default=False,
+        ),
+    ] = None,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many of the newest to show.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the intervals.")] = 0,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Put the runs of a workspace side by side: what differed, what came out, and whether that is more than noise.
+
+    Example: fourier-deepfake runs --against 3f09
+    """
+    with _messages():
+        from flows.ledger import print_runs, runs_summary
+        from storage.workspace import Workspace
+        from tasks.runs import side_by_side
+
+        root = workspace.expanduser().resolve()
+        compared = side_by_side(Workspace(root), names or [], against, last, seed)
+        print_runs(runs_summary(root, *compared), as_json)
+
+
+@models_app.callback(invoke_without_command=True)
+def models(
+    context: typer.Context, workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = False
+) -> None:
+    """List the detectors of a workspace with their numbers, and say which one is promoted.
+
+    Example: fourier-deepfake models --json
+    """
+    if context.invoked_subcommand:
+        return
+    with _messages():
+        from flows.ledger import print_models
+        from storage.workspace import Workspace
+        from tasks.promotion import list_models
+
+        root = workspace.expanduser().resolve()
+        print_models({"workspace": str(root), "models": list_models(Workspace(root))}, as_json)
+
+
+@models_app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="A model's folder, or the first digits of its key.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Promote it also where it is worse, or cannot be compared."),
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the intervals.")] = 0,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model the recommended one, unless it is worse than that on the videos that both judged.
+
+    Example: fourier-deepfake models promote 1f3a
+    """
+    with _messages():
+        from flows.ledger import print_promotion
+        from storage.workspace import Workspace
+        from tasks.promotion import promote
+
+        root = workspace.expanduser().resolve()
+        print_promotion(promote(Workspace(root), model, force=force, seed=seed), as_json)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from flows.config import Settings, SettingsError, given_values, merge, settings_
 from flows.explore import explore_split
 from flows.observe import Runner, run_name, show_log, show_report, show_stages, task_runner
 from flows.prepare import extract_videos, list_videos
+from flows.record import record_run
 from flows.train import show_judgement
 from flows.walk import Run, Step, Walk
 from fourier_model.metrics import EvaluationSettings
@@ -51,6 +52,8 @@ class Evaluated(BaseModel):
 
     judged: Judged
     report: Artifact
+    record: str
+    """Path of the run's record in the workspace."""
     warnings: tuple[str, ...]
     steps: list[Step]
 
@@ -179,7 +182,22 @@ def evaluate(
     show_stages(run.steps)
     show_report(report.folder(run.workspace) / "report.html")
     divided = json.loads((judged.split.folder(run.workspace) / "split.json").read_text("utf-8"))
-    return Evaluated(judged=judged, report=report, warnings=divided["warnings"], steps=run.steps)
+    record = record_run(
+        run.workspace,
+        "evaluate",
+        settings,
+        Path(model),
+        run.steps,
+        split=judged.split,
+        evaluate=judged.evaluation,
+        familiarity=judged.familiarity,
+        robustness=judged.robustness,
+        adversarial=judged.adversarial,
+        report=report,
+    )
+    return Evaluated(
+        judged=judged, report=report, record=record, warnings=divided["warnings"], steps=run.steps
+    )
 
 
 def evaluate_with(

@@ -9,6 +9,7 @@ from flows.config import Settings
 from flows.explore import explore, explore_split
 from flows.observe import Runner, run_name, show_log, show_report, show_stages
 from flows.prepare import list_videos, prepare_videos, prepare_with
+from flows.record import record_run
 from flows.train import Trained, train, train_and_judge
 from flows.walk import Plan, Run, Step, Walk
 from storage.workspace import Workspace
@@ -24,6 +25,8 @@ class Piped(BaseModel):
 
     trained: Trained
     report: Artifact
+    record: str
+    """Path of the run's record in the workspace."""
     steps: list[Step]
 
 
@@ -85,4 +88,15 @@ def pipeline(
     steps = prepared.steps + explored.steps + trained.steps + run.steps
     show_stages(steps)
     show_report(report.folder(run.workspace) / "report.html")
-    return Piped(trained=trained, report=report, steps=steps)
+    record = record_run(
+        run.workspace,
+        "run",
+        settings,
+        trained.bundle.folder(run.workspace),
+        steps,
+        split=trained.split,
+        train=trained.training,
+        evaluate=trained.evaluation,
+        report=report,
+    )
+    return Piped(trained=trained, report=report, record=record, steps=steps)

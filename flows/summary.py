@@ -14,13 +14,12 @@ from flows.pipeline import Piped
 from flows.prepare import Prepared
 from flows.protocol import Looped
 from flows.train import Trained
-from flows.walk import Step, actions, reasons
+from flows.walk import Step, actions, did, reasons
 from storage.workspace import Workspace
 from tasks.bundle import words_of_estimate
 from tasks.stage import Artifact
 
 SHOWN = 12
-DID = {"run": "ran", "cached": "cached", "partial": "partial"}
 
 
 def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
         "frames": _path(root, prepared.split, "frames.parquet"),
         **_counts(prepared.split),
         "moved": prepared.moved,
-        "stages": _did(prepared.steps),
+        "stages": did(prepared.steps),
     }
 
 
@@ -44,20 +43,25 @@ def explore_summary(root: Path, explored: Explored) -> dict[str, Any]:
 
 def train_summary(root: Path, trained: Trained) -> dict[str, Any]:
     """Where the model is, what came out on the test videos, what each stage did."""
+    summary = _judged_summary(root, trained)
+    return summary | {"record": _record(root, trained.record), "stages": did(trained.steps)}
+
+
+def _judged_summary(root: Path, trained: Trained) -> dict[str, Any]:
     return {
         "workspace": str(root),
         "model": _path(root, trained.bundle),
         **_counts(trained.split),
         "metrics": read_metrics(root, trained.evaluation),
-        "stages": _did(trained.steps),
     }
 
 
 def pipeline_summary(root: Path, piped: Piped) -> dict[str, Any]:
     """The same, and where the report is."""
-    return train_summary(root, piped.trained) | {
+    return _judged_summary(root, piped.trained) | {
         "report": _path(root, piped.report, "report.html"),
-        "stages": _did(piped.steps),
+        "record": _record(root, piped.record),
+        "stages": did(piped.steps),
     }
 
 
@@ -79,7 +83,8 @@ def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str,
             summary[name] = _path(root, artifact, f"{name}.json")
     return summary | {
         "report": _path(root, evaluated.report, "report.html"),
-        "stages": _did(evaluated.steps),
+        "record": _record(root, evaluated.record),
+        "stages": did(evaluated.steps),
     }
 
 
@@ -92,7 +97,7 @@ def protocol_summary(root: Path, looped: Looped) -> dict[str, Any]:
         **_counts(looped.manifest),
         **json.loads((folder / "protocol.json").read_text("utf-8")),
         "models": {name: _path(root, bundle) for name, bundle in looped.bundles.items()},
-        "stages": _did(looped.steps),
+        "stages": did(looped.steps),
     }
 
 
@@ -131,10 +136,10 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
             for warning in value:
                 table.add_row("warning", warning)
         elif name == "stages":
-            table.add_row(name, ", ".join(f"{stage} {did}" for stage, did in value.items()))
+            table.add_row(name, ", ".join(f"{stage} {done}" for stage, done in value.items()))
         else:
             table.add_row(name, str(value))
-    _console().print(table)
+    results_console().print(table)
 
 
 def print_plan(rows: list[dict[str, str]], as_json: bool) -> None:
@@ -145,7 +150,7 @@ def print_plan(rows: list[dict[str, str]], as_json: bool) -> None:
     table = Table("stage", "action", "why", box=None)
     for row in rows:
         table.add_row(row["stage"], row["action"], row["why"])
-    _console().print(table)
+    results_console().print(table)
 
 
 def print_findings(found: dict[str, Any], as_json: bool) -> None:
@@ -153,7 +158,7 @@ def print_findings(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
-    console = _console()
+    console = results_console()
     for data_set in found["data_sets"]:
         console.print(f"{data_set['name']}: {data_set['layout']}", markup=False)
         for note in data_set["notes"]:
@@ -190,7 +195,7 @@ def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(compared) + "\n")
         return
-    console = _console()
+    console = results_console()
     for name in ("first", "second"):
         console.print(f"{name}: {compared[name]['folder']}, {compared[name]['videos']} videos", markup=False)
     counts, test = compared["counts"], compared["mcnemar"]
@@ -218,7 +223,7 @@ def print_protocol(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(summary) + "\n")
         return
-    console = _console()
+    console = results_console()
     numbers = {"auc": "AUC", "equal_error_rate": "equal error rate", "balanced_accuracy": "balanced accuracy"}
     table = Table(summary["protocol"], "tested on", "videos (real, fake)", *numbers.values(), box=None)
     for row in summary["rows"]:
@@ -261,7 +266,8 @@ def _words(counts: dict[str, int]) -> str:
     return ", ".join([*(f"{count} {name}" for name, count in ranked[:SHOWN]), *more])
 
 
-def _console() -> Console:
+def results_console() -> Console:
+    """Stdout for people."""
     # A path must stay whole where nobody looks on: a script may read it.
     return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000)
 
@@ -284,9 +290,10 @@ def _path(root: Path, artifact: Artifact, name: str = "") -> str:
     return str(artifact.folder(Workspace(root)) / name)
 
 
+def _record(root: Path, record: str | None) -> str:
+    assert record is not None
+    return str(root / record)
+
+
 def _counts(split: Artifact) -> dict[str, Any]:
     return {"videos": split.summary["videos"], "skipped": split.summary["skipped"]}
-
-
-def _did(steps: list[Step]) -> dict[str, str]:
-    return {name: DID[action] for name, action in actions(steps).items()}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.config import Settings
 from flows.observe import Runner, run_name, show_figures, show_log, show_stages, show_table
 from flows.prepare import Prepared, prepare_with
+from flows.record import record_run
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
 from tasks.blend import BLEND, BLENDED_SPLIT
@@ -31,6 +32,8 @@ class Trained(BaseModel):
     calibration: Artifact
     evaluation: Artifact
     bundle: Artifact
+    record: str | None = None
+    """Path of the run's record in the workspace; None where this is a part of a longer run."""
     steps: list[Step] = []
 
 
@@ -131,6 +134,17 @@ def train(
     trained = train_and_judge(run, settings, prepared.catalogue, prepared.split)
     show_judgement(run.workspace, trained.evaluation)
     steps = prepared.steps + run.steps if alone else run.steps
-    if alone:
-        show_stages(steps)
-    return trained.model_copy(update={"steps": steps})
+    if not alone:
+        return trained.model_copy(update={"steps": steps})
+    show_stages(steps)
+    record = record_run(
+        run.workspace,
+        "train",
+        settings,
+        trained.bundle.folder(run.workspace),
+        steps,
+        split=trained.split,
+        train=trained.training,
+        evaluate=trained.evaluation,
+    )
+    return trained.model_copy(update={"record": record, "steps": steps})

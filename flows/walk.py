@@ -148,6 +148,11 @@ def actions(steps: list[Step]) -> dict[str, str]:
     return found
 
 
+def did(steps: list[Step]) -> dict[str, str]:
+    """The same of a run that is over: `cached`, `partial` or `ran`."""
+    return {name: "ran" if action == "run" else action for name, action in actions(steps).items()}
+
+
 def reasons(steps: list[Step]) -> dict[str, str]:
     """For each stage why it does what it does, the same reasons counted once."""
     why = {}

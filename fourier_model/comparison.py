@@ -54,6 +54,32 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
     )
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison comes to."""
+
+    signs: dict[str, int]
+    """Of `auc` and `accuracy`: 1 where the interval of the difference lies above zero, -1 below, 0 where it holds zero or is not defined."""
+
+    @property
+    def words(self) -> str:
+        """`better`, `worse`, `better and worse`, or `not told apart`; of the first detector."""
+        told = [word for word, sign in (("better", 1), ("worse", -1)) if sign in self.signs.values()]
+        return " and ".join(told) or "not told apart"
+
+
+def finding(compared: dict[str, Any]) -> Finding:
+    """Whether the differences that `compare_detectors` found are more than noise."""
+    return Finding({name: _sign(compared[name]["difference"]) for name in ("auc", "accuracy")})
+
+
+def _sign(difference: dict[str, Any]) -> int:
+    low, high = difference["low"], difference["high"]
+    if low is None or high is None:
+        return 0
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
 def compare_detectors(
     labels: ArrayLike,
     scores: tuple[ArrayLike, ArrayLike],
