@@ -1,32 +1,21 @@
 """Figures: functions that take numbers and return a matplotlib Figure; real and fake keep their two colours throughout."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 
-CLASSES = ("real", "fake")
-_PALETTE = sns.color_palette("colorblind")
-COLOURS = dict(zip(CLASSES, (_PALETTE[0], _PALETTE[3]), strict=True))
-GREY = "0.45"
-DOTS_PER_INCH = 130
+from fourier_model.figure_style import CLASSES, COLOURS, GREY, PALETTE, plain_axes, png, tidy
+
+__all__ = ["CLASSES", "COLOURS", "GREY", "png"]
+
 HIGHEST_FREQUENCY = 0.5  # cycles per pixel along an axis
 
 Floats = NDArray[np.float64]
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file; equal figures give equal bytes: no date and no program's version in it."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return content.getvalue()
 
 
 def label_distribution(counts: pd.DataFrame) -> Figure:
@@ -34,7 +23,7 @@ def label_distribution(counts: pd.DataFrame) -> Figure:
 
     `counts` has the columns `split`, `label` ("real", "fake") and `videos`, a row a combination.
     """
-    figure, axes = _axes(5.0, 3.4)
+    figure, axes = plain_axes(5.0, 3.4)
     parts = list(dict.fromkeys(counts["split"]))
     for offset, name in enumerate(CLASSES):
         rows = counts[counts["label"] == name].groupby("split")["videos"].sum()
@@ -118,7 +107,7 @@ def radial_spectra(
     `frequencies` in cycles per pixel, shape (bins,); `means` hold mean, low and high in dB, NaN where a ring has no
     sample; `counts` the videos behind each.
     """
-    figure, axes = _axes(5.0, 3.4)
+    figure, axes = plain_axes(5.0, 3.4)
     frequencies = np.asarray(frequencies)
     for name in CLASSES:
         if name not in means:
@@ -159,7 +148,7 @@ def frame_spectra(
         plane.imshow(spectrum, cmap="magma", extent=(-half, half, half, -half), interpolation="nearest")
         for axes in (picture, plane):
             axes.set_axis_off()
-        _clean(curve)
+        tidy(curve)
         curve.plot(np.asarray(frequencies), profile, color=COLOURS[name], linewidth=1)
         curve.set_xlabel("cycles / pixel", fontsize=8)
         curve.tick_params(labelsize=7)
@@ -173,10 +162,10 @@ def ring_tests(tests: pd.DataFrame, level: float) -> Figure:
     `tests` has the columns `frequency_cycles_per_pixel`, `statistic` (0 to 1) and `p_corrected`, a row a ring, missing where
     a ring could not be tested; `level` is the corrected p below which a ring is coloured.
     """
-    figure, axes = _axes(5.0, 3.0)
+    figure, axes = plain_axes(5.0, 3.0)
     tested = tests.dropna(subset=["statistic"])
     apart = tested["p_corrected"] < level
-    for chosen, colour, words in ((apart, _PALETTE[1], "apart"), (~apart, "0.75", "not shown to be apart")):
+    for chosen, colour, words in ((apart, PALETTE[1], "apart"), (~apart, "0.75", "not shown to be apart")):
         rows = tested[chosen]
         axes.bar(
             rows["frequency_cycles_per_pixel"],
@@ -207,37 +196,15 @@ def training_curves(history: pd.DataFrame) -> Figure:
     epochs = np.arange(1, len(history) + 1)
     changes = _phase_changes(history)
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for column, colour, label in ((name, GREY, "training"), (f"val_{name}", _PALETTE[2], "validation")):
+        for column, colour, label in ((name, GREY, "training"), (f"val_{name}", PALETTE[2], "validation")):
             if column in history:
                 axes.plot(epochs, history[column], color=colour, marker=".", label=label)
         for change in changes:
             axes.axvline(change + 0.5, color=GREY, linestyle=":", linewidth=1)
         axes.set(xlabel="epoch (dotted: next phase)" if changes else "epoch", ylabel=_axis_name(name))
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _clean(axes)
+        tidy(axes)
         axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
-    """ROC curves; `curves` holds labels (0, 1) and scores, both shape (n,), by the name of the level."""
-    figure, axes = _axes(4.4, 4.3)
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
-    for colour, (name, (labels, scores)) in zip(
-        (_PALETTE[2], _PALETTE[4], _PALETTE[1]), curves.items(), strict=False
-    ):
-        alarms, caught, _ = roc_curve(labels, scores)
-        value = roc_auc_score(labels, scores)
-        axes.plot(alarms, caught, color=colour, label=f"{name} (AUC {value:.3f}, n = {np.size(labels)})")
-    axes.set(
-        xlabel="false alarm rate (reals called fake)",
-        ylabel="detection rate (fakes called fake)",
-        title="ROC on the test split",
-        xlim=(-0.02, 1.02),
-        ylim=(-0.02, 1.02),
-        aspect="equal",
-    )
-    axes.legend(frameon=False, loc="lower right", fontsize=8)
     return figure
 
 
@@ -280,7 +247,7 @@ def score_distribution(
     `labels` 0 or 1, `probabilities` 0 to 1, both shape (videos,); `band` holds the probabilities at its ends.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    figure, axes = _axes(5.0, 2.8)
+    figure, axes = plain_axes(5.0, 2.8)
     low, high = band
     if low is not None and high is not None:
         axes.axvspan(low, high, color="0.9", linewidth=0)
@@ -311,12 +278,12 @@ def reliability(rows: Sequence[Mapping[str, float]], confidence: float) -> Figur
     `rows` hold `mean_probability`, `share_of_fakes`, `low`, `high` and `samples`, lowest probability first. On the diagonal,
     probabilities mean what they say.
     """
-    figure, axes = _axes(4.4, 4.3)
+    figure, axes = plain_axes(4.4, 4.3)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     table = pd.DataFrame(rows)
     x, y = table["mean_probability"], table["share_of_fakes"]
-    axes.vlines(x, table["low"], table["high"], color=_PALETTE[2], alpha=0.45, linewidth=3)
-    axes.plot(x, y, color=_PALETTE[2], marker="o", markersize=5, linewidth=1)
+    axes.vlines(x, table["low"], table["high"], color=PALETTE[2], alpha=0.45, linewidth=3)
+    axes.plot(x, y, color=PALETTE[2], marker="o", markersize=5, linewidth=1)
     counts = table["samples"].astype(int)
     least, most = counts.min(), counts.max()
     each = f"{least}" if least == most else f"{least} to {most}"
@@ -342,15 +309,15 @@ def risk_coverage(
     `coverage` and `risk` are shares, shape (distances,), rising coverage; `target` is the error rate that was asked for, and
     `chosen` coverage and error rate of the band, None where there is none.
     """
-    figure, axes = _axes(4.4, 3.4)
-    axes.step(np.asarray(coverage), np.asarray(risk), where="pre", color=_PALETTE[2])
+    figure, axes = plain_axes(4.4, 3.4)
+    axes.step(np.asarray(coverage), np.asarray(risk), where="pre", color=PALETTE[2])
     axes.axhline(target, color=GREY, linestyle=":", linewidth=1)
     axes.annotate(
         "asked for", (0.01, target), textcoords="offset points", xytext=(0, 4), fontsize=8, color=GREY
     )
     share, error = chosen
     if share is not None and error is not None:
-        axes.plot([share], [error], color=_PALETTE[1], marker="o", linestyle="none", label="with the band")
+        axes.plot([share], [error], color=PALETTE[1], marker="o", linestyle="none", label="with the band")
         axes.legend(frameon=False, fontsize=8)
     axes.set(
         xlabel="share of videos with a verdict (coverage)",
@@ -360,19 +327,6 @@ def risk_coverage(
         ylim=(-0.02, max(0.3, 1.1 * float(np.max(risk)), 1.2 * target)),
     )
     return figure
-
-
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    _clean(axes)
-    return figure, axes
-
-
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
 
 
 def _phase_changes(history: pd.DataFrame) -> list[int]:

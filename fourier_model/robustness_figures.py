@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fourier_model.figure_style import GREY, PALETTE, tidy
+
 COLUMNS = 4
-GREY = "0.45"
-_PALETTE = sns.color_palette("colorblind")
 
 
 def auc_by_level(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -49,8 +48,8 @@ def verdicts_under_attack(rows: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     panels = (("recall", "fakes found"), ("false_alarms", "reals called fake"))
     for axes, (name, words) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
-        _clean(axes)
-        for colour, attack in zip(_PALETTE, dict.fromkeys(row["attack"] for row in attacked), strict=False):
+        tidy(axes)
+        for colour, attack in zip(PALETTE, dict.fromkeys(row["attack"] for row in attacked), strict=False):
             own = [row for row in attacked if row["attack"] == attack and row[name]["value"] is not None]
             axes.plot(
                 [row["epsilon"] for row in own],
@@ -71,12 +70,6 @@ def verdicts_under_attack(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
 def _curve(axes: Axes, estimates: Sequence[Mapping[str, Any]]) -> None:
     values = [estimate["value"] for estimate in estimates]
     low, high = (
@@ -84,7 +77,7 @@ def _curve(axes: Axes, estimates: Sequence[Mapping[str, Any]]) -> None:
         for edge in ("low", "high")
     )
     places = np.arange(len(values))
-    axes.plot(places, values, color=_PALETTE[2], marker="o", markersize=4)
-    axes.fill_between(places, low, high, color=_PALETTE[2], alpha=0.2, linewidth=0)
+    axes.plot(places, values, color=PALETTE[2], marker="o", markersize=4)
+    axes.fill_between(places, low, high, color=PALETTE[2], alpha=0.2, linewidth=0)
     axes.axhline(0.5, color=GREY, linestyle=":", linewidth=1)
-    _clean(axes)
+    tidy(axes)

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.metrics import CLASSES, EvaluationSettings
 from storage.images import read_image
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
+from tasks.drawing import write_figures
 from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
 from tasks.progress import Progress
@@ -138,11 +139,9 @@ def choose_videos(videos: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
 
 
 def _draw(output: Path, rows: list[dict[str, Any]]) -> None:
-    from fourier_model.figures import png
     from fourier_model.robustness_figures import verdicts_under_attack
 
-    write_whole(output / FIGURE, png(verdicts_under_attack(rows)))
-    (output / "figures.json").write_text(json.dumps({FIGURE: CAPTION}, indent=1), "utf-8")
+    write_figures(output, {FIGURE: (verdicts_under_attack(rows), CAPTION)})
 
 
-ADVERSARIAL = Stage("adversarial", version=1, function=adversarial)
+ADVERSARIAL = Stage("adversarial", version=2, function=adversarial)

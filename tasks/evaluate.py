@@ -29,8 +29,9 @@ from fourier_model.probabilities import judge_probabilities, reliability
 from fourier_model.selective import Band, abstains, judge_abstention, risk_coverage
 from fourier_model.spectrum import RINGS
 from storage.manifest import FAKE, REAL, Split
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
 from tasks.calibrate import score_split
+from tasks.drawing import write_figures
 from tasks.explore import read_split, usable_videos, video_profiles
 from tasks.stage import Artifact, Stage
 
@@ -239,10 +240,9 @@ def _compare(gain: Estimate, confidence: float) -> str:
 def _draw(
     output: Path, frames: pd.DataFrame, videos: pd.DataFrame, cut: float, metrics: dict[str, Any]
 ) -> None:
-    from fourier_model import figures
+    from fourier_model import figures, score_figures
 
-    threshold, band = metrics["threshold"], metrics["abstention"]
-    levels = {"videos": videos, "frames": frames}
+    threshold, band, confidence = metrics["threshold"], metrics["abstention"], metrics["confidence"]
     drawn = {
         "confusion_videos.png": (
             figures.confusion(metrics["video"]["confusion_matrix"], "Videos"),
@@ -260,8 +260,9 @@ def _draw(
             + (" In the grey band, no verdict is better than one." if band["margin"] else ""),
         ),
         "reliability.png": (
-            figures.reliability(metrics["reliability"], metrics["confidence"]),
-            "Test videos in bins of equally many, with intervals over groups. On the dotted line, probabilities mean what they say.",
+            figures.reliability(metrics["reliability"], confidence),
+            f"Test videos in bins of equally many, with {confidence:.0%} intervals over groups. On the dotted line, probabilities mean what "
+            "they say.",
         ),
         "risk_coverage.png": (
             figures.risk_coverage(
@@ -272,18 +273,70 @@ def _draw(
             ),
             "Error rate of the verdicts that are left when the videos nearest to the threshold get none.",
         ),
+        "by_part.png": (
+            score_figures.by_part(_parts(metrics), confidence),
+            f"The test videos as a whole and by part, in brackets how many are real + fake, with {confidence:.0%} intervals over groups. Methods "
+            "are judged against all reals. Without a mark: not defined.",
+        ),
     }
     if len(set(videos["label"])) > 1:
+        levels = {
+            f"{level}s": score_figures.Scored(table["label"], table["logit"], metrics[level])
+            for level, table in (("video", videos), ("frame", frames))
+        }
+        counted = (
+            f"{len(videos)} test videos and their {len(frames)} frames; in brackets {confidence:.0%} intervals over "
+            f"{metrics['video']['counts']['groups']} groups of related videos."
+        )
         drawn |= {
             "roc.png": (
-                figures.roc({name: (table["label"], table["logit"]) for name, table in levels.items()}),
-                "How many fakes are found at how many false alarms, over all thresholds.",
+                score_figures.roc(levels),
+                f"How many fakes are found at how many false alarms, over all thresholds. {counted}",
+            ),
+            "precision_recall.png": (
+                score_figures.precision_recall(levels),
+                "How much of what is called fake is fake, by how many fakes are found, over all thresholds. It holds at this share of fakes "
+                f"alone (dotted: what scores that say nothing reach). {counted}",
+            ),
+            "det.png": (
+                score_figures.detection_error_tradeoff(levels),
+                "Both errors over all thresholds, on the scale of normal quantiles, which spreads rare errors; no error at all stands at half a "
+                f"sample. {counted}",
             ),
         }
-    for name, (figure, _) in drawn.items():
-        write_whole(output / name, figures.png(figure))
-    captions = {name: caption for name, (_, caption) in drawn.items()}
-    (output / "figures.json").write_text(json.dumps(captions, indent=1), encoding="utf-8")
+    write_figures(output, drawn)
 
 
-EVALUATE = Stage("evaluate", version=4, function=evaluate)
+def _parts(metrics: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the figure by part: all videos, the spectral baseline, then each division that has more than one part."""
+    whole = [_whole("detector", metrics["video"])]
+    if metrics["baseline"]["video"]:
+        whole.append(_whole("spectral baseline", metrics["baseline"]["video"]))
+    divisions = {
+        words: [{"name": name, **row} for name, row in metrics[key].items()]
+        for key, words in (
+            ("by_dataset", "by data set"),
+            ("by_compression", "by compression"),
+            ("by_method", "by method"),
+        )
+    }
+    return {"all videos": whole} | {words: rows for words, rows in divisions.items() if len(rows) > 1}
+
+
+def _whole(name: str, judged: dict[str, Any]) -> dict[str, Any]:
+    counts, right = judged["counts"], judged["classes"]["real"]["recall"]
+    alarms = {
+        end: None if right[other] is None else 1 - right[other]
+        for end, other in (("value", "value"), ("low", "high"), ("high", "low"))
+    }
+    return {
+        "name": name,
+        "real": counts["real"],
+        "fake": counts["fake"],
+        "auc": judged["auc"],
+        "recall": judged["classes"]["fake"]["recall"],
+        "false_alarms": alarms,
+    }
+
+
+EVALUATE = Stage("evaluate", version=5, function=evaluate)

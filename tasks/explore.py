@@ -1,6 +1,5 @@
 """Looks at the data before anything is learned: counts, frames, spectra by class."""
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +24,8 @@ from fourier_model.spectrum import (
 from storage.images import read_image
 from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Split, Status, read_table
 from storage.video import evenly_spread
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
+from tasks.drawing import write_figures
 from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def explore(
 ) -> dict[str, JsonValue]:
     """Write counts, spectra and figures of the usable videos; one class alone is enough.
 
-    Writes `counts.parquet`, `spectra.parquet`, `ring_tests.parquet`, the figures as PNG, and `figures.json`, the caption of each.
+    Writes `counts.parquet`, `spectra.parquet`, `ring_tests.parquet`, the figures as PNG and SVG, and `figures.json`, the caption of each.
     Raises ExploreError where no video is usable.
     """
     videos, frames = read_split(workspace, split)
@@ -224,10 +224,7 @@ def _draw(
             "the groups of both classes as independent.",
         ),
     }
-    for name, (figure, _) in drawn.items():
-        write_whole(output / name, figures.png(figure))
-    captions = {name: caption for name, (_, caption) in drawn.items()}
-    (output / "figures.json").write_text(json.dumps(captions, indent=1), encoding="utf-8")
+    write_figures(output, drawn)
 
 
 def _in_order(counts: pd.DataFrame) -> pd.DataFrame:
@@ -318,4 +315,4 @@ def _mean(arrays: Iterable[Floats]) -> Floats:
         return np.asarray(total / count)
 
 
-EXPLORE = Stage("explore", version=3, function=explore)
+EXPLORE = Stage("explore", version=4, function=explore)

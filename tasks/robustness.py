@@ -17,7 +17,8 @@ from fourier_model.metrics import CLASSES, Estimate, EvaluationSettings, auc, au
 from fourier_model.pooling import PoolingSettings, pool_logits
 from storage.images import read_image
 from storage.manifest import FAKE, REAL
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
+from tasks.drawing import write_figures
 from tasks.evaluate import share_called_fake
 from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
@@ -184,14 +185,12 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _draw(output: Path, record: dict[str, Any]) -> None:
-    from fourier_model.figures import png
     from fourier_model.robustness_figures import auc_by_level
 
-    captions = {}
+    drawn = {}
     if record["rows"][0]["auc"]["value"] is not None:
-        write_whole(output / FIGURE, png(auc_by_level(record["rows"], record["kinds"])))
-        captions = {FIGURE: CAPTION}
-    (output / "figures.json").write_text(json.dumps(captions, indent=1), "utf-8")
+        drawn = {FIGURE: (auc_by_level(record["rows"], record["kinds"]), CAPTION)}
+    write_figures(output, drawn)
 
 
-ROBUSTNESS = Stage("robustness", version=1, function=robustness)
+ROBUSTNESS = Stage("robustness", version=2, function=robustness)

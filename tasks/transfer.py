@@ -37,4 +37,4 @@ def transfer(
     return judge_scores(output, frames, videos, model.calibration(), NO_BASELINE, settings, seed)
 
 
-TRANSFER = Stage("transfer", version=1, function=transfer, folder="evaluate")
+TRANSFER = Stage("transfer", version=2, function=transfer, folder="evaluate")
