@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from fourier_model import detector, training
+from fourier_model.blending import TEMPLATE, self_blend
 from fourier_model.detector import build_detector, load_detector
 from fourier_model.metrics import SingleClassError
 from fourier_model.scoring import FrameError, score_frames
@@ -242,6 +243,45 @@ def test_the_frequency_branch_is_trained_in_every_phase(data, monkeypatch, memor
     logits = score_frames(result.model, data[1].paths)
     loss, _ = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
     assert loss == pytest.approx(result.history["val_loss"].min(), rel=1e-3)
+
+
+def portraits(folder, count, seed):
+    """Noisy scenes of 64 pixels with the points of a face in their middle, all of them real."""
+    rng = np.random.default_rng(seed)
+    paths = []
+    for number in range(count):
+        scene = np.kron(rng.uniform(60, 200, (8, 8, 3)), np.ones((8, 8, 1))) + rng.normal(0, 8, (64, 64, 3))
+        paths.append(folder / f"{seed}_{number:03d}.png")
+        cv2.imwrite(str(paths[-1]), np.clip(scene, 0, 255).astype(np.uint8))
+    points = np.repeat((TEMPLATE / 2 + 16)[None], count, axis=0)
+    return Frames(paths, np.zeros(count, int), [path.stem for path in paths], points)
+
+
+def with_blends(folder, reals):
+    """The reals, and a stored blend of each."""
+    folder.mkdir()
+    paths = []
+    for number, path in enumerate(reals.paths):
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        rng = np.random.default_rng(number)
+        _, blend = self_blend(image, reals.landmarks[number], rng, change_target=False)
+        paths.append(folder / path.name)
+        cv2.imwrite(str(paths[-1]), cv2.cvtColor(blend, cv2.COLOR_RGB2BGR))
+    labels = np.repeat([0, 1], len(reals.paths))
+    names = [*reals.video_ids, *(f"blend {name}" for name in reals.video_ids)]
+    return Frames([*reals.paths, *paths], labels, names)
+
+
+def test_blends_of_reals_alone_teach_to_find_blends_of_others(tmp_path):
+    learned = portraits(tmp_path, 60, 1)
+    held_out = with_blends(tmp_path / "blends", portraits(tmp_path, 30, 2))
+    settings = QUICK.model_copy(
+        update={"epochs": 10, "batch_size": 16, "fine_tune_epochs": 0, "pair_loss": 1.0}
+    )
+    result = train_detector(
+        ModelSettings(attention="none", dense_units=16), COMPACT, 64, settings, 0, learned, held_out
+    )
+    assert result.history["val_auc"].max() > 0.8
 
 
 @pytest.mark.slow
