@@ -72,6 +72,11 @@ def self_blend(
     return target, np.rint(blend).astype(np.uint8)
 
 
+def blend_target(image: Image, rng: np.random.Generator) -> Image:
+    """The target that `self_blend` gives for an equal generator, without the work of the blend."""
+    return image if rng.random() < 0.5 else _changed(image, rng)
+
+
 def blending_mask(size: tuple[int, int], landmarks: Floats, rng: np.random.Generator) -> Floats:
     """How much of each pixel is pasted, float32 in 0 to 1, shape `size` (height, width).
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fourier_model.augmentation import augment
-from fourier_model.blending import self_blend
+from fourier_model.blending import blend_target, self_blend
 from fourier_model.degradation import degrade
 from fourier_model.detector import resizing
 from fourier_model.frequency import SpectralVector
@@ -73,12 +73,13 @@ class TrainingImages:
         def make(number: np.int64, seed: np.int64) -> NDArray[np.uint8]:
             unit = int(self.units[number])
             image = read(unit)
-            target, blend = image, image
             if self._frames.landmarks is not None and self.starts[unit + 1] - self.starts[unit] == 2:
                 rng = np.random.default_rng((int(seed), unit, 0))
-                target, blend = self_blend(image, self._frames.landmarks[unit], rng)
-            chosen = blend if self._blend[number] else target
-            return degrade(chosen, np.random.default_rng((int(seed), unit, 1)), self._settings)
+                if self._blend[number]:
+                    image = self_blend(image, self._frames.landmarks[unit], rng)[1]
+                else:
+                    image = blend_target(image, rng)
+            return degrade(image, np.random.default_rng((int(seed), unit, 1)), self._settings)
 
         def lookup(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
             image = tf.numpy_function(make, [number, seed], tf.uint8)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fourier_model.blending import TEMPLATE, blending_mask, face_unit, self_blend
+from fourier_model.blending import TEMPLATE, blend_target, blending_mask, face_unit, self_blend
 
 EDGE = 160
 POINTS = TEMPLATE + 24  # a face of about 80 pixels in the middle
@@ -33,6 +33,11 @@ def test_far_from_the_face_a_fake_is_its_target_so_that_only_the_face_tells():
     assert far.any()
     for target, blend in blends(40):
         np.testing.assert_array_equal(target[far], blend[far])
+
+
+def test_the_target_made_by_itself_is_the_one_that_stands_beside_the_blend():
+    for seed, (target, _) in enumerate(blends(20)):
+        np.testing.assert_array_equal(blend_target(picture(seed), np.random.default_rng(seed)), target)
 
 
 def test_nearly_every_blend_differs_from_its_target():
