@@ -17,7 +17,6 @@ from tasks.records import ModelLink, RunRecord, key_numbers, link_model, model_d
 
 MODELS = "models"
 PROMOTED = "promoted.json"
-FORMAT_VERSION = 1
 NAMES = {"auc": "AUC", "accuracy": "accuracy"}
 
 
@@ -50,7 +49,7 @@ class Promotion(BaseModel):
 class _Promotions(BaseModel):
     """The file: all promotions, the last one holds."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     promotions: list[Promotion]
 
 
@@ -172,7 +171,8 @@ def _evidence(
     lost = _lost(workspace, before)
     if lost:
         return [], [lost], f"{lost}, so that nothing can be compared{force}"
-    compared, reasons = [], []
+    compared: list[dict[str, Any]] = []
+    reasons: list[str] = []
     for first, second in _shared_tests(workspace, candidate, before.model, reasons):
         try:
             compared.append(compare(first, second, EvaluationSettings(), seed))

@@ -16,7 +16,6 @@ from tasks.bundle import NUMBERS, PROBABILITIES
 from tasks.stage import Artifact
 
 RUNS = "runs"
-FORMAT_VERSION = 1
 ID_DIGITS = 12
 DESCRIBING = ("model.keras", "model.json")
 """The files of a detector whose SHA-256 says which one it is: its weights, and all that is known of it."""
@@ -54,7 +53,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     kind: Kind
     finished: datetime
     """In UTC."""

@@ -121,7 +121,7 @@ def different_settings(
 
 
 def _leaves(values: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, JsonValue]]:
-    leaves = []
+    leaves: list[tuple[str, JsonValue]] = []
     for name, value in values.items():
         leaves += (
             _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
