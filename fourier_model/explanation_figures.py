@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fourier_model.band_occlusion import BandOcclusion
-from fourier_model.figures import COLOURS, GREY
+from fourier_model.figure_style import COLOURS, GREY, PALETTE, tidy
 from fourier_model.fourier_heat_map import on_the_plane
 from fourier_model.spectrum import HIGHEST_FREQUENCY, ring_frequencies
 
@@ -22,7 +21,6 @@ TOWARDS_FAKE = LinearSegmentedColormap.from_list(
 OPACITY = 0.75  # of the strongest place of a map over its frame
 SMALLEST_BOUND = 1e-6  # logits; a scale that is nowhere wider than rounding
 FREQUENCY = "spatial frequency (cycles / pixel)"
-_PALETTE = sns.color_palette("colorblind")
 
 Floats = NDArray[np.floating[Any]]
 
@@ -79,8 +77,8 @@ def evidence_curves(
     _draw_occlusion(rings, occlusion)
     levels = np.asarray(spectrum, dtype=np.float64)
     there = ~np.isnan(levels)
-    _clean(slope)
-    slope.plot(ring_frequencies(len(levels))[there], levels[there], color=_PALETTE[2])
+    tidy(slope)
+    slope.plot(ring_frequencies(len(levels))[there], levels[there], color=PALETTE[2])
     slope.set(
         xlabel=FREQUENCY,
         ylabel="dB re (logit / grey level)²",
@@ -133,10 +131,10 @@ def _draw_score(
     axes: Axes, probabilities: Floats, times: ArrayLike | None, threshold: float, peaks: Sequence[int]
 ) -> None:
     x = np.arange(len(probabilities)) if times is None else np.asarray(times)
-    _clean(axes)
+    tidy(axes)
     axes.plot(x, probabilities, color=GREY, marker=".", markersize=5)
     chosen = list(peaks)
-    axes.plot(x[chosen], probabilities[chosen], color=_PALETTE[1], marker="o", linestyle="none")
+    axes.plot(x[chosen], probabilities[chosen], color=PALETTE[1], marker="o", linestyle="none")
     for number, place in enumerate(chosen, start=1):
         axes.annotate(
             f"{number}", (x[place], probabilities[place]), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
@@ -152,11 +150,11 @@ def _draw_score(
 
 def _draw_occlusion(axes: Axes, occlusion: BandOcclusion) -> None:
     frequencies = ring_frequencies(len(occlusion.removed))
-    _clean(axes)
+    tidy(axes)
     axes.axhline(0, color=GREY, linewidth=1)
     for changes, colour, marker, name in (
-        (occlusion.removed, _PALETTE[2], "o", "ring removed"),
-        (occlusion.swapped, _PALETTE[4], "s", "power of real frames"),
+        (occlusion.removed, PALETTE[2], "o", "ring removed"),
+        (occlusion.swapped, PALETTE[4], "s", "power of real frames"),
     ):
         if changes is not None:
             there = ~np.isnan(changes)
@@ -170,9 +168,3 @@ def _draw_occlusion(axes: Axes, occlusion: BandOcclusion) -> None:
         xlim=(0, HIGHEST_FREQUENCY),
     )
     axes.legend(frameon=False, fontsize=8)
-
-
-def _clean(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from fourier_model.spectrum import HIGHEST_FREQUENCY, RINGS, ring_frequencies
 from storage.images import read_image
 from storage.manifest import FAKE, LABEL_NAMES, REAL
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
 from tasks.adversarial import choose_videos
+from tasks.drawing import write_figures
 from tasks.explore import frame_paths
 from tasks.progress import Progress
 from tasks.robustness import threshold_logit
@@ -104,7 +105,7 @@ def explain(
     progress.report(1.0, "heat map")
     record = {"videos": shown, "rings": settings.rings, "real_frames": len(powers), "heat_map": heat_map}
     (output / "explanation.json").write_text(json.dumps(record, indent=1, allow_nan=False), "utf-8")
-    _write_figures(output, drawn)
+    write_figures(output, drawn)
     return {
         "videos": len(shown),
         **{f"strongest_{name}": value for name, value in heat_map["strongest"].items()},
@@ -269,15 +270,6 @@ def _heat_map(
         "figure": HEAT_MAP,
     }
     return record, table
-
-
-def _write_figures(output: Path, drawn: Drawn) -> None:
-    from fourier_model.figures import png
-
-    for name, (figure, _) in drawn.items():
-        write_whole(output / name, png(figure))
-    captions = {name: caption for name, (_, caption) in drawn.items()}
-    (output / "figures.json").write_text(json.dumps(captions, indent=1), "utf-8")
 
 
 EXPLAIN = Stage("explain", version=1, function=explain)
