@@ -272,4 +272,4 @@ def _heat_map(
     return record, table
 
 
-EXPLAIN = Stage("explain", version=1, function=explain)
+EXPLAIN = Stage("explain", version=2, function=explain)

@@ -1,12 +1,11 @@
 """The evidence behind verdicts, as the page shows it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from storage.workspace import Workspace
 from tasks.explain import KINDS
-from tasks.report.images import embedded, picture
+from tasks.report.images import embedded, picture, vector
 from tasks.stage import Artifact
 
 TITLES = dict(zip(KINDS, ("Mistakes", "Fakes judged right", "Real videos judged right"), strict=True))
@@ -18,7 +17,7 @@ def explanation(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
     record = json.loads((folder / "explanation.json").read_text("utf-8"))
     captions = json.loads((folder / "figures.json").read_text("utf-8"))
     videos = [
-        video | {"pictures": [_figure(folder, name, captions) for name in video["figures"]]}
+        video | {"pictures": [_figure(workspace, artifact, name, captions) for name in video["figures"]]}
         for video in record["videos"]
     ]
     return {
@@ -31,16 +30,17 @@ def explanation(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
             }
             for kind, title in TITLES.items()
         ],
-        "heat_map": _figure(folder, record["heat_map"]["figure"], captions),
+        "heat_map": _figure(workspace, artifact, record["heat_map"]["figure"], captions),
     }
 
 
-def _figure(folder: Path, name: str, captions: dict[str, str]) -> dict[str, str]:
+def _figure(workspace: Workspace, artifact: Artifact, name: str, captions: dict[str, str]) -> dict[str, str]:
     """A figure for the page: frames of videos as JPEG, which their photographs need, everything else as PNG."""
-    content = (folder / name).read_bytes()
+    content = (artifact.folder(workspace) / name).read_bytes()
     frames = name.endswith("_frames.png")
     return {
         "image": picture(content) if frames else embedded(content),
         "caption": captions[name],
         "kind": "map" if frames else "chart wide",
+        "vector": vector(artifact, name),
     }

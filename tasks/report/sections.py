@@ -1,6 +1,7 @@
 """What each section of the page shows, read from the artifacts."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,13 +19,24 @@ from tasks.stage import Artifact
 SAMPLES = 8
 MISTAKES = 8
 LISTED = 200
+TRAINING_CURVES = "training_curves.svg"
+FIGURES_OF_EXPLORATION = (
+    "label_distribution.png",
+    "radial_spectra.png",
+    "ring_tests.png",
+    "mean_spectra.png",
+    "frame_spectra.png",
+)
 FIGURES_OF_EVALUATION = (
     "roc.png",
+    "precision_recall.png",
+    "det.png",
     "reliability.png",
+    "by_part.png",
     "scores.png",
-    "risk_coverage.png",
     "confusion_videos.png",
     "confusion_frames.png",
+    "risk_coverage.png",
 )
 
 
@@ -57,6 +69,7 @@ def data(videos: pd.DataFrame) -> dict[str, Any]:
         "groups": int(usable["group_id"].nunique()),
         "left_out": _reasons(left_out),
         "left_out_count": len(left_out),
+        "left_out_by": dict(left_out["status"].value_counts()),
         "noted": _reasons(noted),
         "noted_count": len(noted),
     }
@@ -88,15 +101,18 @@ def samples(
     return shown
 
 
-def training(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
-    """The facts of the training, its curves and the detector's layers."""
-    from fourier_model import figures
+def training(workspace: Workspace, artifact: Artifact, output: Path) -> dict[str, Any]:
+    """The facts of the training, its curves and the detector's layers; the curves also as SVG in `output`, beside the page."""
+    from fourier_model.figure_style import png, svg
+    from fourier_model.figures import training_curves
 
     folder = artifact.folder(workspace)
-    curves = figures.png(figures.training_curves(pd.read_parquet(folder / "history.parquet")))
+    curves = training_curves(pd.read_parquet(folder / "history.parquet"))
+    (output / TRAINING_CURVES).write_bytes(svg(curves))
     return {
         "facts": json.loads((folder / "training.json").read_text("utf-8")),
-        "curves": embedded(curves),
+        "curves": embedded(png(curves)),
+        "vector": TRAINING_CURVES,
         "architecture": embedded((folder / "model_architecture.png").read_bytes()),
     }
 
@@ -113,7 +129,7 @@ def judgement(workspace: Workspace, evaluation: Artifact, calibration: Artifact 
         "calibration": json.loads((calibration.folder(workspace) / "calibration.json").read_text("utf-8"))
         if calibration
         else None,
-        "figures": figures_of(folder, FIGURES_OF_EVALUATION),
+        "figures": figures_of(workspace, evaluation, FIGURES_OF_EVALUATION),
         "mistakes": _mistakes(workspace, videos, frames, cut),
     }
 
@@ -155,7 +171,7 @@ def robustness(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
         }
         for row in others
     ]
-    figures = figures_of(folder, ("auc_by_level.png",))
+    figures = figures_of(workspace, artifact, ("auc_by_level.png",))
     return {"record": record, "clean": clean["auc"], "rows": rows, "figures": figures}
 
 
@@ -163,4 +179,4 @@ def adversarial(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
     """What became of the judgement under attack."""
     folder = artifact.folder(workspace)
     record = json.loads((folder / "adversarial.json").read_text("utf-8"))
-    return {"record": record, "figures": figures_of(folder, ("attacks.png",))}
+    return {"record": record, "figures": figures_of(workspace, artifact, ("attacks.png",))}
