@@ -1,7 +1,14 @@
-"""The loss of training: cross entropy, and within each pair of a real image and its blend the loss of their order."""
+"""What training lowers and an epoch is chosen by: log losses, weighted by class, and the loss of the order within pairs."""
+
+import math
 
 import keras
+import numpy as np
+import pandas as pd
 import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+from fourier_model.examples import Frames
 
 
 class PairedCrossentropy(keras.losses.Loss):  # type: ignore[misc, unused-ignore]
@@ -24,3 +31,31 @@ class PairedCrossentropy(keras.losses.Loss):  # type: ignore[misc, unused-ignore
         ranking = tf.where(pairs, tf.nn.softplus(logits[:, None] - logits[None]), 0.0)
         halves = (tf.reduce_sum(ranking, axis=1) + tf.reduce_sum(ranking, axis=0)) / 2
         return losses + self.share * halves
+
+
+def class_weights(labels: np.ndarray, imbalance: str) -> np.ndarray:
+    """Weight of an example of each class, float32, shape (2,): n / (2 n_c) for class_weight, 1 for none."""
+    if imbalance == "none":
+        return np.ones(2, np.float32)
+    return (len(labels) / (2.0 * np.bincount(labels, minlength=2))).astype(np.float32)
+
+
+def judge_videos(logits: np.ndarray, frames: Frames, weights: np.ndarray) -> tuple[float, float]:
+    """Weighted mean log loss (nats) and AUC of the videos, each judged by the mean of its frames' logits.
+
+    `logits` has shape (n,), one a frame; `weights` one number a class.
+    """
+    if not np.isfinite(logits).all():
+        return math.nan, math.nan
+    table = pd.DataFrame(
+        {"video": list(frames.video_ids), "label": frames.labels, "logit": logits.astype(np.float64)}
+    )
+    videos = table.groupby("video").agg({"label": "first", "logit": "mean"})
+    labels, means = videos["label"].to_numpy(), videos["logit"].to_numpy()
+    losses = log_losses(means, labels)
+    return float(np.average(losses, weights=weights[labels])), float(roc_auc_score(labels, means))
+
+
+def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log loss (nats) of each logit, shape (n,), whose label is 0 or 1."""
+    return np.asarray(np.logaddexp(0.0, np.where(labels == 1, -logits, logits)))

@@ -5,25 +5,24 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from fourier_model.attention import FORMULAS
 from fourier_model.detector import LOGIT, POOL, RESIZE, SPECTRUM, STANDARDISED, build_detector
 from fourier_model.examples import Frames, Lookup, TrainingImages, in_order, rows, shuffled, stored_images
 from fourier_model.linear_head import PENALTIES, linear_heads
-from fourier_model.losses import PairedCrossentropy
+from fourier_model.losses import PairedCrossentropy, class_weights, judge_videos, log_losses
 from fourier_model.metrics import require_both_classes
 from fourier_model.mixing import mixed
 from fourier_model.optimizer import learning_rates, optimizer
 from fourier_model.placement import is_attention
+from fourier_model.precision import training_precision
 from fourier_model.scoring import load_frame
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings, require_solvable_head
 
@@ -37,7 +36,6 @@ Forward = Callable[[tuple[tf.Tensor, ...]], tuple[tf.Tensor, ...]]
 HISTORY = ("epoch", "phase", "loss", "val_loss", "val_auc", "learning_rate")
 CROSS_ENTROPY = keras.losses.BinaryCrossentropy(from_logits=True)
 LAST_FROZEN = {"inception_v3": "mixed7", "compact": "stage2"}
-BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 class TrainingError(RuntimeError):
@@ -116,31 +114,6 @@ def train_detector(
     detector.set_weights(best.weights)
     history = pd.DataFrame(trainer.rows, columns=list(HISTORY))
     return Training(detector, history, trainer.phases, best.epoch, precision)
-
-
-def training_precision(setting: str) -> str:
-    """`setting`, with auto as bfloat16 on a GPU or a processor with units for it, else float32."""
-    if setting != "auto":
-        return setting
-    return (
-        "bfloat16" if tf.config.list_physical_devices("GPU") or _processor_flags() & BF16_FLAGS else "float32"
-    )
-
-
-def _processor_flags() -> set[str]:
-    """The features that Linux lists for the first processor; empty elsewhere."""
-    description = Path("/proc/cpuinfo")
-    if not description.is_file():
-        return set()
-    lines = description.read_text("utf-8").splitlines()
-    return set(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))
-
-
-def class_weights(labels: np.ndarray, imbalance: str) -> np.ndarray:
-    """Weight of an example of each class, float32, shape (2,): n / (2 n_c) for class_weight, 1 for none."""
-    if imbalance == "none":
-        return np.ones(2, np.float32)
-    return (len(labels) / (2.0 * np.bincount(labels, minlength=2))).astype(np.float32)
 
 
 @dataclass
@@ -362,27 +335,6 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
             "or train.precision=float32"
         )
         raise TrainingError(message)
-
-
-def judge_videos(logits: np.ndarray, frames: Frames, weights: np.ndarray) -> tuple[float, float]:
-    """Weighted mean log loss (nats) and AUC of the videos, each judged by the mean of its frames' logits.
-
-    `logits` has shape (n,), one a frame; `weights` one number a class.
-    """
-    if not np.isfinite(logits).all():
-        return math.nan, math.nan
-    table = pd.DataFrame(
-        {"video": list(frames.video_ids), "label": frames.labels, "logit": logits.astype(np.float64)}
-    )
-    videos = table.groupby("video").agg({"label": "first", "logit": "mean"})
-    labels, means = videos["label"].to_numpy(), videos["logit"].to_numpy()
-    losses = log_losses(means, labels)
-    return float(np.average(losses, weights=weights[labels])), float(roc_auc_score(labels, means))
-
-
-def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Log loss (nats) of each logit, shape (n,), whose label is 0 or 1."""
-    return np.asarray(np.logaddexp(0.0, np.where(labels == 1, -logits, logits)))
 
 
 def _layer_index(detector: keras.Model, name: str) -> int:

@@ -11,16 +11,15 @@ import pytest
 from fourier_model import detector, training
 from fourier_model.blending import TEMPLATE, self_blend
 from fourier_model.detector import build_detector, load_detector
+from fourier_model.losses import class_weights, judge_videos
 from fourier_model.metrics import SingleClassError
+from fourier_model.precision import training_precision
 from fourier_model.scoring import FrameError, score_frames
 from fourier_model.settings import AugmentationSettings, BackboneSettings, ModelSettings, TrainSettings
 from fourier_model.training import (
     Frames,
     TrainingError,
-    class_weights,
-    judge_videos,
     train_detector,
-    training_precision,
 )
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
 from storage.workspace import Workspace
