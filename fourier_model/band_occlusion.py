@@ -62,7 +62,7 @@ def ring_parts(image: ArrayLike, rings: int) -> Iterator[tuple[int, NDArray[np.f
     """
     image = np.asarray(image, dtype=np.float32)
     coefficients = dctn(image, axes=(0, 1), norm="ortho")
-    ring_of = _ring_of(*image.shape[:2], rings)
+    ring_of = _ring_of(image.shape, rings)
     for ring in np.unique(ring_of[ring_of >= 0]):
         inside = np.where((ring_of == ring)[..., None], coefficients, np.float32(0))
         yield int(ring), idctn(inside, axes=(0, 1), norm="ortho")
@@ -75,7 +75,7 @@ def ring_powers(image: ArrayLike, rings: int) -> Floats:
     """
     image = np.asarray(image, dtype=np.float64)
     power = dctn(image, axes=(0, 1), norm="ortho") ** 2
-    ring_of = _ring_of(*image.shape[:2], rings).ravel()
+    ring_of = _ring_of(image.shape, rings).ravel()
     known = ring_of >= 0
     counts = np.bincount(ring_of[known], minlength=rings)
     sums = [
@@ -92,8 +92,9 @@ def _gains(own: Floats, wanted: Floats) -> NDArray[np.float32]:
     return np.sqrt(ratio).astype(np.float32)
 
 
-def _ring_of(height: int, width: int, rings: int) -> NDArray[np.intp]:
-    """The ring of each coefficient of the cosine transform, shape (height, width); -1 for the mean."""
+def _ring_of(shape: tuple[int, ...], rings: int) -> NDArray[np.intp]:
+    """The ring of each coefficient of the cosine transform of an image of that shape, shape (height, width); -1 for the mean."""
+    height, width = shape[:2]
     radius = np.hypot(np.arange(height)[:, None] / (2 * height), np.arange(width)[None] / (2 * width))
     ring = np.floor(radius / HIGHEST_FREQUENCY * rings + BORDER).astype(np.intp)
     ring = np.minimum(ring, rings - 1)

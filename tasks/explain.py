@@ -1,6 +1,7 @@
 """Evidence for what a detector said of its test videos, and which frequencies it reacts to."""
 
 import json
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def _real_powers(
 
 def _explain_video(
     workspace: Workspace,
-    video: dict[str, Any],
+    video: dict[Hashable, Any],
     frames: pd.DataFrame,
     threshold: float,
     rings: int,
@@ -156,8 +157,8 @@ def _explain_video(
     images = [read_image(workspace.root / path) for path in top["path"]]
     reals = [own for name, own in powers.items() if name != video["video_id"]]
     found = gather_evidence(tools, images, rings, np.median(reals, axis=0) if reals else None)
-    times = frames["timestamp_s"].to_numpy(dtype=float)
-    times = None if np.isnan(times).any() else times
+    stamps = frames["timestamp_s"].to_numpy(dtype=float)
+    times = None if np.isnan(stamps).any() else stamps
     name = f"{video['kind']}_{video['rank']}"
     words = f"{video['path']}, {LABEL_NAMES[video['label']]}, called {video['verdict']}"
     moments = [_moment(row) for row in top.to_dict("records")]
@@ -186,7 +187,7 @@ def _explain_video(
     return record, occlusion, spectrum
 
 
-def _moment(frame: dict[str, Any]) -> dict[str, Any]:
+def _moment(frame: dict[Hashable, Any]) -> dict[str, Any]:
     """A frame at a peak, as it is told of."""
     time = frame["timestamp_s"]
     return {
@@ -220,7 +221,7 @@ def _occlusion_table(video_id: str, occlusion: Any, rings: int) -> pd.DataFrame:
 
 def _strongest_ring(occlusion: pd.DataFrame) -> dict[str, float]:
     """The ring whose removal changes the logit most."""
-    row = occlusion.loc[occlusion["removed"].abs().idxmax()]
+    row = occlusion.iloc[int(np.nanargmax(occlusion["removed"].abs()))]
     return {name: float(row[name]) for name in ("from_cycles_per_pixel", "to_cycles_per_pixel", "removed")}
 
 
@@ -259,7 +260,7 @@ def _heat_map(
         f"Fourier heat map over {len(images)} test frames, each of another video, real and fake alike where there are both: what a grey wave of each frequency, with a root mean square of "
         f"{grey_levels:g} grey levels, does to the logit, and the share of frames that it moves over the threshold. The middle is the zero frequency, which is left out.",
     )
-    strongest = table.loc[table["size"].idxmax()]
+    strongest = table.iloc[int(np.nanargmax(table["size"]))]
     record = {
         "frames": {name: int(np.sum(labels == label)) for label, name in LABEL_NAMES.items()},
         "steps": steps,

@@ -91,9 +91,7 @@ def _verdicts(path: Path, part: Split, metrics: dict[str, Any]) -> pd.DataFrame:
     right = table["verdict"] == table["label"].map(LABEL_NAMES)
     table["outcome"] = np.where(right, "right", "wrong")
     if "abstained" in table:
-        table["remark"] = np.where(
-            table["abstained"], "too near to the threshold: no verdict is better", None
-        )
+        table["remark"] = table["abstained"].map({True: "too near to the threshold: no verdict is better"})
     return table.sort_values("wrongness", ascending=False, kind="stable")
 
 
