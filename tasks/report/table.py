@@ -91,7 +91,7 @@ def _verdicts(path: Path, part: Split, metrics: dict[str, Any]) -> pd.DataFrame:
     right = table["verdict"] == table["label"].map(LABEL_NAMES)
     table["outcome"] = np.where(right, "right", "wrong")
     if "abstained" in table:
-        table["remark"] = table["abstained"].map({True: "too near to the threshold: no verdict is better"})
+        table["remark"] = table["abstained"].map({True: ABSTAINED, False: None})
     return table.sort_values("wrongness", ascending=False, kind="stable")
 
 
@@ -102,9 +102,7 @@ def _all_videos(videos: pd.DataFrame, judged: pd.DataFrame | None) -> pd.DataFra
         others = others[~others["video_id"].isin(judged["video_id"])]
     others = others.assign(
         outcome="not judged",
-        remark=others["reason"].where(
-            others["reason"].notna(), others["status"].where(others["status"] != Status.OK)
-        ),
+        remark=others["reason"].fillna(others["status"].replace(Status.OK.value, None)),
     )
     table = others if judged is None else pd.concat([judged.astype("object"), others.astype("object")])
     table = table.assign(truth=table["label"].map(LABEL_NAMES))

@@ -22,6 +22,7 @@
     data: (row) => row[index] ?? (title === "P(fake)" ? null : ""),
     type: title === "P(fake)" ? "num" : "string",
     render: asText,
+    visible: title === "video" || data.rows.some((row) => row[index] !== null),
     className: { "P(fake)": "number", video: "path", remark: "reason" }[title] ?? "",
   }));
   columns[at["P(fake)"]].render = (value, type) =>
@@ -48,7 +49,7 @@
     deferRender: true,
     pageLength: 25,
     lengthMenu: [10, 25, 100],
-    layout: { topStart: null, topEnd: null, top: ["search", "pageLength"], bottomStart: "info", bottomEnd: "paging" },
+    layout: { topStart: "search", topEnd: "pageLength", bottomStart: "info", bottomEnd: "paging" },
     language: {
       search: "Search",
       lengthMenu: "_MENU_ rows a page",
@@ -145,7 +146,8 @@
           y: {
             min: -0.5,
             max: 1.5,
-            ticks: { stepSize: 1, callback: (value) => ({ 0: "real", 1: "fake" })[value] ?? "" },
+            afterBuildTicks(axis) { axis.ticks = [{ value: 0 }, { value: 1 }]; },
+            ticks: { callback: (value) => ["real", "fake"][value] },
             grid: { display: false },
           },
         },
