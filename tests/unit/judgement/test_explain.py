@@ -127,7 +127,7 @@ def test_the_report_shows_the_evidence_with_names_as_words(world, explained):
         configuration={},
     )
     page = (report.folder(world.workspace) / "report.html").read_text("utf-8")
-    assert "<h2>Why: evidence behind verdicts</h2>" in page
+    assert '<h2 id="evidence">Why: evidence behind verdicts</h2>' in page
     assert "<script>alert" not in page
     assert page.count("data:image/jpeg") >= 5
     assert "moves the logit most" in page
