@@ -166,25 +166,27 @@ class _Trainer:
         count, views = len(self.images.labels), self.settings.views
         features = _constant_features(self.detector)
         needed = 4 * math.prod(features.shape[1:]) * count * views / 2**30
-        if needed > self.settings.memory and self.settings.head == "solved":
-            message = (
-                f"train.head=solved holds the features of {count} frames in {views} views, {needed:.1f} GiB, more than train.memory={self.settings.memory:g}: "
-                "raise it, lower train.views, or set train.head=epochs"
-            )
-            raise TrainingError(message)
-        if needed > self.settings.memory:
+        solved = self.settings.head == "solved"
+        chosen = self._drawn(int(count * self.settings.memory / needed)) if solved else np.arange(count)
+        if needed > self.settings.memory and not solved > self.settings.memory:
             logger.warning(
                 "features of %d frames in %d views take %.1f GiB, more than train.memory=%g: they are computed anew in every "
                 "epoch, which is slow", count, views, needed, self.settings.memory,
             )  # fmt: skip
             self._fit_images("head")
             return
-        moved = in_order(self.images.lookup, count, views, self._draw_seed())
+        places = tf.constant(chosen)
+        moved = in_order(
+            lambda number, seed: self.images.lookup(places[number], seed),
+            len(chosen),
+            views,
+            self._draw_seed(),
+        )
         plain = in_order(self.plain, len(self.validation.paths))
         extract = _forward(keras.Model([self.pixels], features), moved)
         known, unseen = _predict(extract, moved), _predict(extract, plain)
-        labels = np.tile(self.images.labels, views)
-        if self.settings.head == "solved":
+        labels = np.tile(self.images.labels[chosen], views)
+        if solved:
             self._solve_head(known[0], labels, unseen[0])
             return
         training, held_out = rows(*known), rows(*unseen)
@@ -198,6 +200,30 @@ class _Trainer:
             self._draw_seed(),
         )
         self._fit("head", self._behind(features), CROSS_ENTROPY, batches, len(labels), held_out)
+
+    def _drawn(self, room: int) -> np.ndarray:
+        """The examples whose features are held, at most `room` of them: all, or units drawn from the seed, in order.
+
+        Raises TrainingError where those are not of both classes.
+        """
+        units = self.images.units
+        order = np.random.default_rng(self.rng.integers(2**30)).permutation(units.max() + 1)
+        held = order[np.bincount(units)[order].cumsum() <= room]
+        chosen = np.flatnonzero(np.isin(units, held))
+        if len(np.unique(self.images.labels[chosen])) < 2:
+            message = (
+                f"train.head=solved needs features of real and fake frames, and train.memory={self.settings.memory:g} holds {len(chosen)} of {len(units)}: "
+                "raise it, or set train.head=epochs"
+            )
+            raise TrainingError(message)
+        if len(chosen) < len(units):
+            logger.info(
+                "the head is solved on %d of %d frames: train.memory=%g holds no more",
+                len(chosen),
+                len(units),
+                self.settings.memory,
+            )
+        return chosen
 
     def _solve_head(self, known: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> None:
         """Solve the head for one penalty after the other, until the loss of the validation videos rises."""

@@ -197,8 +197,21 @@ def test_a_solved_head_that_memory_does_not_hold_says_what_to_set(data, monkeypa
     monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
     pretrained = BackboneSettings(name="compact", weights="trained.h5")
     settings = QUICK.model_copy(update={"head": "solved", "memory": 0.0})
-    with pytest.raises(TrainingError, match=r"train\.head=solved .* more than train\.memory=0: raise it"):
+    with pytest.raises(TrainingError, match=r"train\.head=solved .* train\.memory=0 holds 0 of 80: raise it"):
         train_detector(SOLVED, pretrained, SIZE, settings, 0, *data)
+
+
+def test_a_head_is_solved_on_as_many_frames_as_memory_holds(data, monkeypatch, caplog):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    features = 4 * 288  # bytes
+    some = QUICK.model_copy(
+        update={"head": "solved", "views": 1, "fine_tune_epochs": 0, "memory": 41.5 * features / 2**30}
+    )
+    with caplog.at_level("INFO"):
+        result = train_detector(SOLVED, pretrained, SIZE, some, 0, *data)
+    assert "the head is solved on 41 of 80 frames" in caplog.text
+    assert result.history["val_auc"].max() > 0.8
 
 
 @pytest.mark.parametrize(
