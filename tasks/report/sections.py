@@ -41,21 +41,18 @@ FIGURES_OF_EVALUATION = (
 
 
 def data(videos: pd.DataFrame) -> dict[str, Any]:
-    """Usable videos by data set and split, and every video that is left out, with the reason."""
+    """Usable videos by data set, class, method and split, and every video that is left out, with the reason."""
     usable = usable_videos(videos)
     parts = [*(part.value for part in Split), "none"]
-    placed = usable["split"].fillna("none")
+    kinds = usable.assign(part=usable["split"].fillna("none"), method=usable["method"].fillna(""))
     rows = [
         {
             "dataset": dataset,
-            "label": name,
-            "counts": [
-                int(((usable["dataset"] == dataset) & (usable["label"] == label) & (placed == part)).sum())
-                for part in parts
-            ],
+            "label": LABEL_NAMES[int(label)],
+            "method": method,
+            "counts": [int((own["part"] == part).sum()) for part in parts],
         }
-        for dataset in sorted(usable["dataset"].unique())
-        for label, name in LABEL_NAMES.items()
+        for (dataset, label, method), own in kinds.groupby(["dataset", "label", "method"])
     ]
     left_out = videos[(videos["status"] != Status.OK) | videos["label"].isna()].sort_values(
         ["dataset", "path"]
@@ -64,6 +61,7 @@ def data(videos: pd.DataFrame) -> dict[str, Any]:
     return {
         "parts": ["train", "validation", "test", "not in a split"],
         "rows": [row | {"total": sum(row["counts"])} for row in rows],
+        "methods": bool(usable["method"].notna().any()),
         "videos": len(videos),
         "usable": len(usable),
         "groups": int(usable["group_id"].nunique()),

@@ -119,8 +119,9 @@ def test_thousands_of_videos_stay_a_small_page_of_few_elements(visit, large):
 
 def test_the_table_is_filtered_sorted_and_paged_and_the_scores_follow(visit, large):
     page = visit(large)
-    page.get_by_label("outcome").select_option("wrong")
-    page.get_by_label("truth").select_option("real")
+    filters = page.locator("#video-filters")
+    filters.get_by_label("outcome").select_option("wrong")
+    filters.get_by_label("truth").select_option("real")
     wrong = int(page.locator(".dt-info").inner_text().split(" of ")[1].split(" ")[0].replace(",", ""))
     assert 0 < wrong < MANY / 2
     assert set(page.locator("#videos tbody td.real").all_inner_texts()) == {"real"}
@@ -128,7 +129,7 @@ def test_the_table_is_filtered_sorted_and_paged_and_the_scores_follow(visit, lar
     drawn = "document.getElementById('score-chart').chart.data.datasets.map((set) => set.data.length)"
     assert page.evaluate(drawn) == [wrong, 0]
     probabilities = "#videos tbody td.number"
-    page.get_by_role("columnheader", name="P(fake)").click()
+    page.get_by_role("button", name="P(fake)").click()
     shown = [float(text) for text in page.locator(probabilities).all_inner_texts()]
     assert shown == sorted(shown)
     page.get_by_role("button", name="Next", exact=False).or_(
