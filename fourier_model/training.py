@@ -64,6 +64,8 @@ class Training:
     best_epoch: int
     """Row of the history (from 1) that the weights come from."""
     precision: str
+    trained: frozenset[str]
+    """Names of the layers whose weights or statistics were trained by then; the others are as they started."""
 
 
 def train_detector(
@@ -113,7 +115,7 @@ def train_detector(
     detector = build_detector(model, backbone.model_copy(update={"weights": "none"}), size, seed)
     detector.set_weights(best.weights)
     history = pd.DataFrame(trainer.rows, columns=list(HISTORY))
-    return Training(detector, history, trainer.phases, best.epoch, precision)
+    return Training(detector, history, trainer.phases, best.epoch, precision, trainer.trained_by(best.epoch))
 
 
 @dataclass
@@ -146,6 +148,7 @@ class _Trainer:
         self.best = _Best()
         self.rows: list[dict[str, Any]] = []
         self.phases: list[Phase] = []
+        self.moved: list[set[str]] = []
         self.pixels = detector.get_layer(RESIZE).output
         size = self.pixels.shape[1]
         self.branch = any(layer.name == SPECTRUM for layer in detector.layers)
@@ -314,7 +317,17 @@ class _Trainer:
         part.fit(batches, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
         trained = sum(math.prod(weight.shape) for weight in part.trainable_weights)
         self.phases.append(Phase(phase, watch.ran, trained))
+        self.moved.append({layer.name for layer in part.layers if layer.trainable and layer.weights})
         self.detector.set_weights(self.best.weights)
+
+    def trained_by(self, epoch: int) -> frozenset[str]:
+        """The layers that were trained in the phases up to that of this epoch, counted over all phases."""
+        first, names = 1, set()
+        for phase, moved in zip(self.phases, self.moved, strict=True):
+            if first <= epoch:
+                names |= moved
+            first += phase.epochs
+        return frozenset(names)
 
     def _draw_seed(self) -> int:
         return int(self.rng.integers(2**30))

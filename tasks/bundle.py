@@ -60,14 +60,15 @@ def bundle(
     code_version: str,
     reference: Artifact | None = None,
 ) -> dict[str, JsonValue]:
-    """Write `model.keras`, `temporal.keras` where there is one, `model.json`, `model_architecture.png`, `model_card.md` and `test_videos.parquet`, how each test video was judged.
+    """Write `model.keras`, `temporal.keras` where there is one, `model.json`, `model_architecture.png`, `model_graph.svg`, `model_card.md` and
+    `test_videos.parquet`, how each test video was judged.
 
     Equal inputs give equal files. With `reference`, its files too: without them, nobody can say later whether a video was trained on.
     """
     if reference:
         shutil.copytree(reference.folder(workspace), output, dirs_exist_ok=True)
     for name in training.files:
-        if name in (*NETWORKS, "model_architecture.png"):
+        if name in (*NETWORKS, "model_architecture.png", "model_graph.svg"):
             shutil.copyfile(training.folder(workspace) / name, output / name)
     shutil.copyfile(evaluation.folder(workspace) / "videos.parquet", output / "test_videos.parquet")
     calibrated = _read_json(calibration.folder(workspace) / "calibration.json")
@@ -167,4 +168,4 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-BUNDLE = Stage("bundle", version=5, function=bundle, folder="models")
+BUNDLE = Stage("bundle", version=6, function=bundle, folder="models")

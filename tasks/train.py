@@ -68,8 +68,8 @@ def train(
 
     Reads the usable, labelled videos of the splits train and validation, and their frames. `size` is the edge of the
     model's input in pixels; `weights_digest` is what `backbone_weights_digest` says of `backbone`, so that the key of the stage
-    follows the file. Writes `model.keras`, `history.parquet` (a row an epoch), `training.json`, `model_architecture.png`, and
-    `temporal.keras` where a temporal head is asked for and lowers the loss of validation.
+    follows the file. Writes `model.keras`, `history.parquet` (a row an epoch), `training.json`, `model_architecture.png` (its blocks),
+    `model_graph.svg` (every layer), and `temporal.keras` where a temporal head is asked for and lowers the loss of validation.
     Raises TrainingDataError where a class is missing, BackboneWeightsError where weights cannot be had, TrainingError where the
     loss is no longer finite.
     """
@@ -82,7 +82,7 @@ def train(
         Split.VALIDATION: select_frames(videos, frames, Split.VALIDATION),
     }
 
-    from fourier_model.architecture import draw_architecture
+    from fourier_model.architecture import draw_architecture, draw_graph
     from fourier_model.detector import flops, parameters, save_detector
     from fourier_model.temporal import FILE
     from fourier_model.temporal_training import train_temporal_head
@@ -128,9 +128,10 @@ def train(
     save_detector(trained.model, output / "model.keras")
     history.to_parquet(output / "history.parquet", index=False)
     (output / "training.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
-    draw_architecture(trained.model).savefig(
+    draw_architecture(trained.model, trained.trained).savefig(
         output / "model_architecture.png", dpi=110, metadata={"Software": None}
     )
+    (output / "model_graph.svg").write_text(draw_graph(trained.model, trained.trained), "utf-8")
     return facts
 
 
@@ -176,4 +177,4 @@ def _stored(table: pd.DataFrame, workspace: Workspace, points: pd.DataFrame | No
     return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]), landmarks)
 
 
-TRAIN = Stage("train", version=6, function=train)
+TRAIN = Stage("train", version=7, function=train)

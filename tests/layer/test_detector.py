@@ -13,7 +13,6 @@ import pytest
 import tensorflow as tf
 
 from fourier_model import backbones
-from fourier_model.architecture import blocks, draw_architecture
 from fourier_model.attention import FourierAttention
 from fourier_model.backbones import BackboneWeightsError, backbone_weights
 from fourier_model.detector import (
@@ -144,15 +143,6 @@ def test_the_frequency_branch_reads_native_pixels_not_resized_ones():
     image = images(1, 200, 180)
     np.testing.assert_allclose(spectrum(image)[0], spectral_vector(image[0]), atol=2e-3)
     assert model(image).shape == (1, 1)
-
-
-def test_a_drawing_shows_the_frequency_branch_beside_the_backbone():
-    model = build_detector(ModelSettings(frequency_branch=True), COMPACT, 64, 0)
-    drawn = blocks(model)
-    parts = [block.part for block in drawn]
-    assert parts.count("frequency") == 1
-    assert parts.index("frequency") > parts.index("backbone")
-    assert sum(block.parameters for block in drawn) == parameters(model)
 
 
 def test_a_call_without_a_word_on_training_is_inference():
@@ -330,29 +320,3 @@ def test_the_reference_weights_of_inception_fit_and_give_its_features():
     pooled = keras.Model(model.input, model.get_layer("pool").output)
     x = images(2, 96, 96)
     np.testing.assert_allclose(pooled(x), np.mean(source(x / 127.5 - 1), (1, 2)), atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["compact", "inception"])
-def test_the_drawing_has_every_layer_and_parameter_in_one_block(name, request, tmp_path):
-    model = request.getfixturevalue(name)
-    drawn = blocks(model)
-    assert sum(block.parameters for block in drawn) == parameters(model)
-    names = [block.name for block in drawn]
-    assert names[0] == "image"
-    assert names[-1] == "logit"
-    assert len(set(names)) == len(names) < 40
-    attending = sum(is_attention(layer) for layer in model.layers)
-    assert [block.part for block in drawn].count("attention") == attending
-    assert list(dict.fromkeys(block.part for block in drawn)) == ["input", "backbone", "attention", "head"]
-    figure = draw_architecture(model)
-    texts = {text.get_text() for text in figure.axes[0].texts}
-    assert set(names) <= texts
-    figure.savefig(tmp_path / "drawing.png")
-    assert (tmp_path / "drawing.png").stat().st_size > 10_000
-
-
-def test_the_drawing_joins_branches_into_one_block(inception):
-    drawn = {block.name: block for block in blocks(inception)}
-    assert drawn["mixed7"].kinds.endswith("layers")
-    assert drawn["mixed7"].shape == "3 x 3 x 768"
-    assert "conv2d_60" not in drawn

@@ -160,7 +160,7 @@ def test_a_frozen_backbone_trains_its_head_on_cached_views_then_fine_tunes_the_e
     assert result.phases[0].trainable_parameters == 96 * 16 + 16 + 16 + 1
     assert result.best_epoch == 3
     moved = moved_layers(build_detector(MODEL, COMPACT, SIZE, 0), result.model)
-    assert moved == {"attention_stage2", "stage3_conv1", "stage3_conv2", "dense", "logit"}
+    assert moved == {"attention_stage2", "stage3_conv1", "stage3_conv2", "dense", "logit"} == result.trained
 
 
 def test_head_training_alone_moves_nothing_but_the_head(data, monkeypatch):
@@ -168,7 +168,8 @@ def test_head_training_alone_moves_nothing_but_the_head(data, monkeypatch):
     pretrained = BackboneSettings(name="compact", weights="trained.h5")
     settings = QUICK.model_copy(update={"epochs": 2, "views": 1, "fine_tune_epochs": 0})
     result = train_detector(MODEL, pretrained, SIZE, settings, 0, *data)
-    assert moved_layers(build_detector(MODEL, COMPACT, SIZE, 0), result.model) == {"dense", "logit"}
+    moved = moved_layers(build_detector(MODEL, COMPACT, SIZE, 0), result.model)
+    assert moved == {"dense", "logit"} == result.trained
     logits = score_frames(result.model, data[1].paths)
     loss, _ = judge_videos(logits, data[1], class_weights(data[0].labels, "class_weight"))
     assert loss == pytest.approx(result.history["val_loss"].min(), rel=1e-3)
@@ -427,7 +428,7 @@ def run_stage(workspace, output, settings=QUICK):
 def test_the_stage_leaves_the_same_files_every_time(split, tmp_path):
     settings = QUICK.model_copy(update={"epochs": 1, "fine_tune_epochs": 0})
     summaries = [run_stage(split[0], tmp_path / name, settings) for name in ("one", "two")]
-    names = {"model.keras", "history.parquet", "training.json", "model_architecture.png"}
+    names = {"model.keras", "history.parquet", "training.json", "model_architecture.png", "model_graph.svg"}
     assert {path.name for path in (tmp_path / "one").iterdir()} == names
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
