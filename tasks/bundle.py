@@ -60,9 +60,10 @@ def bundle(
     code_version: str,
     reference: Artifact | None = None,
 ) -> dict[str, JsonValue]:
-    """Write `model.keras`, `temporal.keras` where there is one, `model.json`, `model_architecture.png`, `model_graph.svg`, `model_card.md` and
-    `test_videos.parquet`, how each test video was judged.
+    """Write a detector's folder.
 
+    It holds `model.keras`, `temporal.keras` where there is one, `model.json`, `model_architecture.png`, `model_graph.svg`, `model_card.md` and
+    `test_videos.parquet`, how each test video was judged.
     Equal inputs give equal files. With `reference`, its files too: without them, nobody can say later whether a video was trained on.
     """
     if reference:
