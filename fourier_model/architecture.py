@@ -24,7 +24,7 @@ LANES = (("input", "backbone", "attention"), ("cells",), ("frequency", "head"))
 """The parts that stand below one another, from left to right."""
 BLOCK_WIDTH, BLOCK_HEIGHT = 3.7, 0.54  # inches, like the gaps and margins
 GAP_X, GAP_Y, MARGIN, TITLE = 0.5, 0.22, 0.25, 0.65
-LINE = {"color": "0.4", "linewidth": 1}
+LINE: dict[str, Any] = {"color": "0.4", "linewidth": 1}
 ARROW = {"arrowstyle": "-|>", "color": "0.4", "shrinkA": 0, "shrinkB": 0}
 NODE_WIDTH, NODE_HEIGHT, NODE_GAP_X, NODE_GAP_Y = 190, 34, 14, 22  # pixels of the SVG
 
