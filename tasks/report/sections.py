@@ -48,12 +48,14 @@ def data(videos: pd.DataFrame) -> dict[str, Any]:
     rows = [
         {
             "dataset": dataset,
-            "label": LABEL_NAMES[int(label)],
+            "label": name,
             "method": method,
             "counts": [int((own["part"] == part).sum()) for part in parts],
         }
-        for (dataset, label, method), own in kinds.groupby(["dataset", "label", "method"])
+        for label, name in LABEL_NAMES.items()
+        for (dataset, method), own in kinds[kinds["label"] == label].groupby(["dataset", "method"])
     ]
+    rows.sort(key=lambda row: str(row["dataset"]))
     left_out = videos[(videos["status"] != Status.OK) | videos["label"].isna()].sort_values(
         ["dataset", "path"]
     )

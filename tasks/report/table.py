@@ -24,14 +24,14 @@ PICTURE_EDGE = 96  # pixels
 
 COLUMNS = {
     "path": "video",
-    "dataset": "data set",
-    "method": "method",
-    "compression": "compression",
-    "split": "split",
     "truth": "truth",
     "verdict": "verdict",
     "outcome": "outcome",
     "probability": "P(fake)",
+    "dataset": "data set",
+    "method": "method",
+    "compression": "compression",
+    "split": "split",
     "remark": "remark",
 }
 """The columns, in order, and what they are called."""

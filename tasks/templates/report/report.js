@@ -198,8 +198,8 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
     for (const button of document.querySelectorAll("#score-buttons button")) {
       const act = {
-        in: () => chart.zoom({ x: 1.5 }),
-        out: () => chart.zoom({ x: 0.67 }),
+        in: () => chart.zoom({ x: 1.5 }), // the plugin multiplies the range by 2 less this
+        out: () => chart.zoom({ x: 0 }),
         left: () => chart.pan({ x: chart.chartArea.width / 4 }),
         right: () => chart.pan({ x: -chart.chartArea.width / 4 }),
         all: () => chart.resetZoom(),

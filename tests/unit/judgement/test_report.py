@@ -1,5 +1,7 @@
 import base64
+import hashlib
 import io
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -7,19 +9,22 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from tasks.report import REPORT
+from tasks.report.rings import runs
+from tasks.report.table import FIRST
 from tasks.report.verdict import abstention
 from tasks.stage import Stage
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text outside of style."""
+    """Tags with their attributes, the text outside of styles and scripts, and the scripts."""
 
     def __init__(self, html):
         super().__init__()
-        self.tags, self.text, self.open = [], "", []
+        self.tags, self.text, self.open, self.scripts = [], "", [], []
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
@@ -31,7 +36,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        elif self.open[-1:] != ["style"]:
             self.text += data
 
     def all(self, tag, attribute):
@@ -63,8 +70,64 @@ def exploration_page(world):
 
 def test_the_page_is_well_formed_and_stands_alone(html, page):
     assert page.open == []
-    assert not re.search(r"""(src|href)=["'](https?:)?//|url\(|@import|<link|<script""", html)
+    without_scripts = html[: html.index('<script type="application/json"')]
+    assert not re.search(r"""(src|href)=["'](https?:)?//|url\(|@import|<link""", without_scripts)
     assert all(source.startswith("data:image/") for source in page.all("img", "src"))
+    assert page.all("script", "src") == []
+
+
+def test_the_policy_of_the_page_knows_its_scripts_and_lets_nothing_else_in(page):
+    (policy,) = [content for content in page.all("meta", "content") if "default-src" in content]
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["default-src"] == "'none'"
+    assert allowed["img-src"] == "data:"
+    _, *scripts = page.scripts
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert allowed["script-src"].split(" ") == [f"'sha256-{digest}'" for digest in digests]
+
+
+def test_the_table_of_the_page_holds_every_video_of_the_manifest_surest_mistake_first(world, page):
+    table = json.loads(page.scripts[0])
+    rows = [dict(zip(table["columns"], row, strict=False)) for row in table["rows"]]
+    assert sorted(row["video"] for row in rows) == sorted(world.table("split", "videos.parquet")["path"])
+    assert rows[0]["video"] == "<script>alert('x')</script> & \"so\" on.mp4"
+    assert (rows[0]["truth"], rows[0]["verdict"], rows[0]["outcome"]) == ("real", "fake", "wrong")
+    counted = pd.Series([row["outcome"] for row in rows if row["split"] == "test"]).value_counts()
+    (right_real, alarms), (missed, caught) = world.json("evaluate", "metrics.json")["video"][
+        "confusion_matrix"
+    ]
+    assert (counted["right"], counted["wrong"]) == (right_real + caught, alarms + missed)
+    left_out = {row["video"]: row["remark"] for row in rows if row["outcome"] == "not judged"}
+    assert left_out["real/<i>broken</i>.mp4"] == "is <b>no</b> video"
+    probabilities = world.table("evaluate", "videos.parquet").set_index("path")["probability"]
+    for row in rows:
+        if row["split"] == "test":
+            assert row["P(fake)"] == pytest.approx(probabilities[row["video"]], abs=1e-4)
+
+
+def test_the_settings_beside_the_page_can_be_given_to_a_run(world):
+    assert yaml.safe_load((world.folder("report") / "settings.yaml").read_text("utf-8")) == {
+        "backbone": {"name": "compact"},
+        "seed": 0,
+        "note": "<b>",
+    }
+
+
+def test_neighbouring_rings_that_differ_are_one_run_with_its_ends():
+    corrected = [1, 0.01, 0.02, 1, 1, 0.001, None, 0.04]
+    tests = pd.DataFrame(
+        {"ring": range(8), "p_corrected": corrected, "statistic": [0, 0.5, 0.9, 0, 0, 1, None, 0.6]}
+    )
+    tests["frequency_cycles_per_pixel"] = (tests["ring"] + 0.5) * 0.5**0.5 / 8
+    spectra = pd.DataFrame(
+        {"label": [0] * 8 + [1] * 8, "ring": [*range(8)] * 2, "power_db": [1.0] * 8 + [3.0] * 8}
+    )
+    first, second, third = runs(tests, spectra)
+    assert (first["rings"], second["rings"], third["rings"]) == (2, 1, 1)
+    assert (first["low"], first["high"]) == pytest.approx((0.5**0.5 / 8, 3 * 0.5**0.5 / 8))
+    assert (first["statistic"], first["p"], first["decibels"]) == pytest.approx((0.9, 0.01, 2.0))
+    assert first["at"] == pytest.approx(2.5 * 0.5**0.5 / 8)
+    assert runs(tests.assign(p_corrected=1.0), spectra) == []
 
 
 def test_every_image_in_it_can_be_read_and_has_words_for_those_who_do_not_see_it(page):
@@ -73,11 +136,12 @@ def test_every_image_in_it_can_be_read_and_has_words_for_those_who_do_not_see_it
     for source in sources:
         with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
             image.load()
-    assert len([words for words in page.all("img", "alt") if words]) == len(sources)
+    beside_their_name = min(len(json.loads(page.scripts[0])["pictures"]), FIRST)  # in the table of videos
+    assert len([words for words in page.all("img", "alt") if words]) == len(sources) - beside_their_name
 
 
 def test_names_of_files_and_settings_are_words_never_markup(html, page):
-    assert "<script" not in html
+    assert "<script>alert" not in html
     assert "<script>alert('x')</script> & \"so\" on.mp4" in page.text
     assert "real/<i>broken</i>.mp4" in page.text
     assert "is <b>no</b> video" in page.text
@@ -97,8 +161,11 @@ def test_every_link_leads_to_a_file_of_the_workspace(world, page):
     folder = world.folder("report")
     addresses = page.all("a", "href")
     assert f"../../{world.artifacts['evaluate'].path}/videos.parquet" in addresses
+    anchors = set(page.all("h2", "id"))
     for address in addresses:
-        assert (folder / unquote(address)).is_file(), address
+        inside = address.startswith("#")
+        assert address[1:] in anchors if inside else (folder / unquote(address)).is_file(), address
+    assert {f"#{name}" for name in anchors} <= set(addresses)
 
 
 def test_what_was_left_out_is_listed_with_its_reason(page):

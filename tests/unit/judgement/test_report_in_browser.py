@@ -144,7 +144,7 @@ def test_the_scores_can_be_zoomed_by_keyboard(visit, large):
     span = "(({ min, max }) => max - min)(document.getElementById('score-chart').chart.scales.x)"
     whole = page.evaluate(span)
     page.get_by_role("button", name="zoom in").press("Enter")
-    assert page.evaluate(span) == pytest.approx(whole / 1.5, rel=0.1)
+    assert page.evaluate(span) == pytest.approx(whole / 2, rel=0.1)
     page.get_by_role("button", name="show all").press("Enter")
     assert page.evaluate(span) == pytest.approx(whole)
 
