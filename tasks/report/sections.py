@@ -45,7 +45,7 @@ def data(videos: pd.DataFrame) -> dict[str, Any]:
     usable = usable_videos(videos)
     parts = [*(part.value for part in Split), "none"]
     kinds = usable.assign(part=usable["split"].fillna("none"), method=usable["method"].fillna(""))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "dataset": dataset,
             "label": name,
@@ -163,7 +163,7 @@ def robustness(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
     record = json.loads((folder / "robustness.json").read_text("utf-8"))
     clean, *others = record["rows"]
     kinds = record["kinds"]
-    rows = [
+    rows: list[dict[str, Any]] = [
         row
         | {
             "parameter": f"{kinds[row['perturbation']]['meaning']}: "
