@@ -95,8 +95,8 @@ def test_a_detector_is_judged_on_every_video_of_another_set_and_only_once(tmp_pa
     for name in ("robustness", "adversarial"):
         assert json.loads(Path(again[name]).read_text())["rows"]
     report = Path(again["report"]).read_text("utf-8")
-    assert "<h2>Robustness</h2>" in report
-    assert "<h2>Attacks</h2>" in report
+    assert '<h2 id="robustness">Robustness</h2>' in report
+    assert '<h2 id="attacks">Attacks</h2>' in report
 
 
 def test_videos_that_the_detector_was_trained_on_are_said_and_one_class_is_no_failure(tmp_path, others):
