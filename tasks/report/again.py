@@ -57,7 +57,8 @@ def again(
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
-    files = [name for name in sorted(artifact.files) if not name.endswith(".svg")]
+    twins = {f"{name.removesuffix('.png')}.svg" for name in artifact.files}  # linked to under their figures
+    files = [name for name in sorted(artifact.files) if name not in twins]
     return {
         "stage": artifact.stage,
         "digest": artifact.digest,

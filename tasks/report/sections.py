@@ -13,7 +13,7 @@ from storage.manifest import FAKE, LABEL_NAMES, Split, Status
 from storage.video import evenly_spread
 from storage.workspace import Workspace
 from tasks.explore import frame_paths, usable_videos
-from tasks.report.images import embedded, figures_of, thumbnail
+from tasks.report.images import address, embedded, figures_of, thumbnail
 from tasks.stage import Artifact
 
 SAMPLES = 8
@@ -113,6 +113,7 @@ def training(workspace: Workspace, artifact: Artifact, output: Path) -> dict[str
         "facts": json.loads((folder / "training.json").read_text("utf-8")),
         "curves": embedded(png(curves)),
         "vector": TRAINING_CURVES,
+        "graph": address(artifact, "model_graph.svg"),
         "architecture": embedded((folder / "model_architecture.png").read_bytes()),
     }
 

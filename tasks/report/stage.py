@@ -104,4 +104,4 @@ def report(
     return {"bytes": len(page.encode())}
 
 
-REPORT = Stage("report", version=8, function=report, folder="reports")
+REPORT = Stage("report", version=9, function=report, folder="reports")
