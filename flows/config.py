@@ -94,18 +94,34 @@ class Settings(BaseModel):
     datasets: tuple[DataSetSettings, ...] = Field(
         (DataSetSettings(uri="sample"),), min_length=1, description="The data sets to join."
     )
-    dataset: DataSetDefaults = DataSetDefaults()
-    sample: SampleSettings = SampleSettings()
-    frames: FrameSettings = FrameSettings()
-    split: SplitSettings = SplitSettings()
-    explore: ExploreSettings = ExploreSettings()
-    backbone: BackboneSettings = BackboneSettings()
-    model: ModelSettings = ModelSettings()
-    train: TrainSettings = TrainSettings()
-    evaluate: JudgementSettings = JudgementSettings()
-    explain: ExplainSettings = ExplainSettings()
-    robustness: RobustnessSettings = RobustnessSettings()
-    adversarial: AdversarialSettings = AdversarialSettings()
+    dataset: DataSetDefaults = Field(
+        DataSetDefaults(), description="What holds for every data set that does not say otherwise."
+    )
+    sample: SampleSettings = Field(
+        SampleSettings(), description="The generated data set, where `datasets` names `sample`."
+    )
+    frames: FrameSettings = Field(FrameSettings(), description="How frames are taken from videos.")
+    split: SplitSettings = Field(
+        SplitSettings(), description="How videos are divided into training, validation and test."
+    )
+    explore: ExploreSettings = Field(
+        ExploreSettings(), description="How the data and their spectra are looked at."
+    )
+    backbone: BackboneSettings = Field(
+        BackboneSettings(), description="The network that the detector is built on."
+    )
+    model: ModelSettings = Field(ModelSettings(), description="What the detector adds to it.")
+    train: TrainSettings = Field(TrainSettings(), description="What is learned, and how.")
+    evaluate: JudgementSettings = Field(JudgementSettings(), description="How videos are scored and judged.")
+    explain: ExplainSettings = Field(
+        ExplainSettings(), description="How the evidence in the report is found."
+    )
+    robustness: RobustnessSettings = Field(
+        RobustnessSettings(), description="How a detector is tried on perturbed videos (`evaluate`)."
+    )
+    adversarial: AdversarialSettings = Field(
+        AdversarialSettings(), description="How a detector is attacked (`evaluate`)."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings, SettingsError, given_values, merge, settings_of
 from flows.explore import explore_split
-from flows.observe import Runner, run_name, show_log, show_report, show_stages, task_runner
+from flows.observe import Runner, evaluation_name, show_log, show_report, show_stages, task_runner
 from flows.prepare import extract_videos, list_videos
 from flows.record import record_run
 from flows.train import show_judgement
@@ -154,7 +154,7 @@ def judge_elsewhere(
     )
 
 
-@flow(name="evaluate", flow_run_name=run_name)
+@flow(name="evaluate", flow_run_name=evaluation_name)
 def evaluate(
     settings: Settings,
     model: str,
@@ -178,7 +178,7 @@ def evaluate(
     judged, report = judge_elsewhere(
         run, settings, trained, catalogues, robustness=robustness, adversarial=adversarial
     )
-    show_judgement(run.workspace, judged.evaluation)
+    show_judgement(run.workspace, judged.evaluation, Path(trained.root), key="evaluation-numbers")
     show_stages(run.steps)
     show_report(report.folder(run.workspace) / "report.html")
     divided = json.loads((judged.split.folder(run.workspace) / "split.json").read_text("utf-8"))

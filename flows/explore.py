@@ -6,7 +6,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, run_name, show_figures, show_log, show_report, show_stages
+from flows.observe import Runner, Workers, run_name, show_figures, show_log, show_report, show_stages
 from flows.prepare import Prepared, prepare_with
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
@@ -52,7 +52,7 @@ def explore(
     settings: Settings,
     workspace: str = "workspace",
     runner: Runner = "threads",
-    workers: int | None = None,
+    workers: Workers = None,
     prepared: Prepared | None = None,
 ) -> Explored:
     """Look at the data and its spectra; writes tables, figures and a report.

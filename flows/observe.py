@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext, TaskRunContext
@@ -14,14 +14,17 @@ from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from pydantic import Field
 
 from flows.config import Settings
 from flows.walk import Step, actions, reasons
 
 Runner = Literal["threads", "processes"]
+Workers = Annotated[int | None, Field(ge=1, le=1024)]
 
 PACKAGES = ("flows", "tasks", "fourier_model", "storage")
 ARTIFACT_BYTES = 1_000_000
+SHOWN_DIGITS = 12
 
 
 def run_name() -> str:
@@ -29,6 +32,11 @@ def run_name() -> str:
     settings = Settings.model_validate(flow_run.parameters["settings"])
     names = ", ".join(dataset.uri.rstrip("/").rpartition("/")[2] for dataset in settings.datasets)
     return f"{flow_run.flow_name} {names} ({settings.preset})"
+
+
+def evaluation_name() -> str:
+    """The name of an evaluation: on which data sets, and of which detector."""
+    return f"{run_name()} of {Path(flow_run.parameters['model']).name[:SHOWN_DIGITS]}"
 
 
 def task_runner(runner: Runner, workers: int | None) -> TaskRunner[Any]:
@@ -92,7 +100,10 @@ def show_figures(key: str, title: str, paths: list[Path]) -> None:
 
 
 def show_report(path: Path) -> None:
-    """A link to the report on disk."""
+    """A link to the report on disk, and its path: browsers follow no link from a server's page to a file."""
     create_link_artifact(
-        key="report", link=path.resolve().as_uri(), link_text=path.name, description="The report of this run"
+        key="report",
+        link=path.resolve().as_uri(),
+        link_text=path.name,
+        description=f"The report of this run. Open it from disk: `{path.resolve()}`",
     )

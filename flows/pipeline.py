@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
 from flows.explore import explore, explore_split
-from flows.observe import Runner, run_name, show_log, show_report, show_stages
+from flows.observe import Runner, Workers, run_name, show_log, show_report, show_stages
 from flows.prepare import list_videos, prepare_videos, prepare_with
 from flows.record import record_run
 from flows.train import Trained, train, train_and_judge
@@ -69,7 +69,7 @@ def plan(settings: Settings, workspace: Workspace) -> list[Step]:
 
 @flow(name="pipeline", flow_run_name=run_name)
 def pipeline(
-    settings: Settings, workspace: str = "workspace", runner: Runner = "threads", workers: int | None = None
+    settings: Settings, workspace: str = "workspace", runner: Runner = "threads", workers: Workers = None
 ) -> Piped:
     """From data sets of videos to a judged detector, stage by stage; unchanged stages are skipped.
 

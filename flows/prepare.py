@@ -11,7 +11,7 @@ from flows.config import Settings
 from flows.observe import Runner, run_name, show_log, show_stages, show_table, task_runner
 from flows.walk import Run, Stages, Step, Walk
 from storage.layouts.base import DataSetSettings
-from storage.manifest import VIDEO_SCHEMA, read_table
+from storage.manifest import LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
 from storage.workspace import Workspace
 from tasks.catalogue import (
     CATALOGUE,
@@ -30,6 +30,8 @@ from tasks.split import LISTED, SPLIT, moved_since_last, require_both_classes, r
 from tasks.stage import PENDING, Artifact
 
 logger = logging.getLogger(__name__)
+
+SHOWN_VIDEOS = 200
 
 
 class Prepared(BaseModel):
@@ -120,12 +122,30 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
         pd.DataFrame(readable_rows(catalogues), columns=["label", "method", "compression"]), settings.split
     )
     catalogue, split = prepare_videos(run, settings, catalogues)
+    videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)
     if both_classes:
-        videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)
         require_both_classes(videos, reals_suffice=settings.train.reals_suffice)
+    show_videos(videos)
     show_stages(run.steps)
     moved = 0 if run.steps[-1].cached else _show_moves(run.workspace, split)
     return Prepared(catalogue=catalogue, split=split, steps=run.steps, moved=moved)
+
+
+def show_videos(videos: pd.DataFrame) -> None:
+    """How many videos there are of each data set, label and split, and which are left out and why."""
+    usable = videos[(videos["status"] == Status.OK) & videos["label"].notna()]
+    described = usable.assign(label=usable["label"].map(LABEL_NAMES), split=usable["split"].fillna("none"))
+    counts = described.groupby(["dataset", "label", "split"]).size().reset_index(name="videos")
+    show_table("videos", counts.to_dict("records"), f"{len(usable)} usable videos of {len(videos)}")
+    left_out = videos[~videos.index.isin(usable.index)]
+    if len(left_out):
+        shown = left_out[["video_id", "status", "reason"]].head(SHOWN_VIDEOS).astype("object")
+        rows = shown.where(shown.notna(), None).to_dict("records")
+        show_table(
+            "left-out",
+            rows,
+            f"{len(left_out)} videos that are left out, at most {SHOWN_VIDEOS} of them shown",
+        )
 
 
 def _show_moves(workspace: Workspace, split: Artifact) -> int:

@@ -4,17 +4,18 @@ import json
 from importlib import metadata
 from pathlib import Path
 
+import pandas as pd
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, run_name, show_figures, show_log, show_stages, show_table
+from flows.observe import Runner, Workers, run_name, show_figures, show_log, show_stages, show_table
 from flows.prepare import Prepared, prepare_with
 from flows.record import record_run
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
 from tasks.blend import BLEND, BLENDED_SPLIT
-from tasks.bundle import BUNDLE
+from tasks.bundle import BUNDLE, NUMBERS, PROBABILITIES
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE
 from tasks.reference import REFERENCE
@@ -96,18 +97,34 @@ def blend_split(walk: Walk, settings: Settings, split: Artifact) -> Artifact:
     return walk.stage(BLENDED_SPLIT, "blended split", split=split, blends=blends, fakes=settings.train.fakes)
 
 
-def show_judgement(workspace: Workspace, evaluation: Artifact) -> None:
-    """The numbers of the test videos as a table, the figures beside them."""
+def show_training(workspace: Workspace, training: Artifact) -> None:
+    """A row an epoch, and the blocks of the detector."""
+    folder = training.folder(workspace)
+    epochs = pd.read_parquet(folder / "history.parquet")
+    rows: list[dict[str, object]] = json.loads(epochs.to_json(orient="records", double_precision=6))
+    show_table("training", rows, "Training, epoch by epoch")
+    show_figures("architecture", "The detector", [folder / "model_architecture.png"])
+
+
+def show_judgement(workspace: Workspace, evaluation: Artifact, model: Path, *, key: str) -> None:
+    """The numbers of the judged videos as a table by `key`, the figures beside it."""
     folder = evaluation.folder(workspace)
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    names = NUMBERS | PROBABILITIES
     rows: list[dict[str, object]] = [
-        {"level": level, "metric": name, **metric}
+        {
+            "level": level,
+            "number": names[name],
+            **{part: number[part] for part in ("value", "low", "high", "reason")},
+        }
         for level in ("video", "frame")
-        for name, metric in metrics[level].items()
-        if isinstance(metric, dict) and "value" in metric
+        for name, number in metrics[level].items()
+        if name in names
     ]
-    show_table("metrics", rows, "Numbers on the test videos, with 95 % intervals over groups")
-    show_figures("judgement", "Judgement on the test videos", sorted(folder.rglob("*.png")))
+    counts = metrics["video"]["counts"]
+    judged = f"{counts['samples']} videos ({counts['real']} real, {counts['fake']} fake) of {counts['groups']} groups"
+    show_table(key, rows, f"Model `{model.name}` on {judged}, with {metrics['confidence']:.0%} intervals")
+    show_figures(f"{key}-figures", "Judgement of the videos", sorted(folder.rglob("*.png")))
 
 
 @flow(name="train", flow_run_name=run_name)
@@ -115,7 +132,7 @@ def train(
     settings: Settings,
     workspace: str = "workspace",
     runner: Runner = "threads",
-    workers: int | None = None,
+    workers: Workers = None,
     prepared: Prepared | None = None,
 ) -> Trained:
     """Train a detector, calibrate it on validation videos, judge it on test videos and pack it as a bundle.
@@ -132,7 +149,10 @@ def train(
     alone = prepared is None
     prepared = prepared or prepare_with(settings, workspace, runner, workers, both_classes=True)
     trained = train_and_judge(run, settings, prepared.catalogue, prepared.split)
-    show_judgement(run.workspace, trained.evaluation)
+    show_training(run.workspace, trained.training)
+    show_judgement(
+        run.workspace, trained.evaluation, trained.bundle.folder(run.workspace), key="detector-numbers"
+    )
     steps = prepared.steps + run.steps if alone else run.steps
     if not alone:
         return trained.model_copy(update={"steps": steps})

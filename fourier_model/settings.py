@@ -207,6 +207,7 @@ class TrainSettings(BaseModel):
     clip_norm: float | None = Field(
         None,
         gt=0,
+        le=1e6,
         description="Largest norm of the gradient over all weights; larger ones are scaled down to it.",
     )
     pair_loss: float = Field(

@@ -76,7 +76,7 @@ class SplitSettings(BaseModel):
         None, description="The compression that cross-compression trains on, as the manifest names it."
     )
     folds: int = Field(5, ge=2, le=20, description="Parts of k-fold (a count).")
-    fold: int = Field(1, ge=1, description="The part of k-fold that is the test, 1 to split.folds.")
+    fold: int = Field(1, ge=1, le=20, description="The part of k-fold that is the test, 1 to split.folds.")
 
     @model_validator(mode="after")
     def _fits_protocol(self) -> "SplitSettings":

@@ -52,12 +52,21 @@ def test_the_parameters_of_each_deployment_fit_its_flow(deployments):
         Settings.model_validate(flow.validate_parameters(deployment["parameters"])["settings"])
 
 
-def test_the_form_of_the_pipeline_describes_each_setting():
-    from flows.pipeline import pipeline
-
-    definitions = pipeline.parameters.model_dump()["definitions"]
-    described = definitions["TrainSettings"]["properties"]
-    assert all(setting.get("description") for setting in described.values())
+@pytest.mark.parametrize("flow", ["pipeline", "evaluate"])
+def test_the_form_describes_each_setting_and_bounds_each_number(flow):
+    form = load_flow_from_entrypoint(f"flows/{flow}.py:{flow}").parameters.model_dump()
+    sections = {"the call": form["properties"]} | {
+        name: section["properties"]
+        for name, section in form["definitions"].items()
+        if "properties" in section
+    }
+    for section, properties in sections.items():
+        for name, schema in properties.items():
+            assert schema.get("description"), f"{section}.{name}"
+            for kind in schema.get("anyOf", [schema]):
+                if kind.get("type") in ("integer", "number"):
+                    assert {"minimum", "exclusiveMinimum"} & kind.keys(), f"{section}.{name}"
+                    assert {"maximum", "exclusiveMaximum"} & kind.keys(), f"{section}.{name}"
 
 
 @pytest.mark.slow
