@@ -251,6 +251,7 @@ class _Trainer:
                 break
             lowest = val_loss
         self.phases.append(Phase("head", step, head.kernel.size + 1))
+        self.moved.append({STANDARDISED, LOGIT})
         self.detector.set_weights(self.best.weights)
 
     def note(self, phase: str, step: int, steps: int, numbers: dict[str, float]) -> None:

@@ -183,7 +183,8 @@ def test_a_solved_head_is_that_of_the_penalty_that_validation_likes_best(data, m
     pretrained = BackboneSettings(name="compact", weights="trained.h5")
     settings = QUICK.model_copy(update={"head": "solved", "views": 2, "fine_tune_epochs": 0})
     result = train_detector(SOLVED, pretrained, SIZE, settings, 0, *data)
-    assert moved_layers(build_detector(SOLVED, COMPACT, SIZE, 0), result.model) == {"standardised", "logit"}
+    moved = moved_layers(build_detector(SOLVED, COMPACT, SIZE, 0), result.model)
+    assert moved == {"standardised", "logit"} == result.trained
     losses = result.history["val_loss"].to_numpy()
     assert result.best_epoch == losses.argmin() + 1
     assert (np.diff(losses[:-1]) <= 0).all()
