@@ -3,7 +3,7 @@
 import base64
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -80,9 +80,9 @@ def show_stages(steps: list[Step]) -> None:
     )
 
 
-def show_table(key: str, rows: list[dict[str, object]], description: str) -> None:
+def show_table(key: str, rows: Sequence[Mapping[Any, object]], description: str) -> None:
     """A table by key, so that the UI lines up its versions from run to run."""
-    create_table_artifact(key=key, table=rows, description=description)
+    create_table_artifact(key=key, table=[dict(row) for row in rows], description=description)
 
 
 def show_figures(key: str, title: str, paths: list[Path]) -> None:
