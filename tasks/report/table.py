@@ -67,6 +67,7 @@ def video_table(
         "pictures": pictures,
         "count": len(table),
         "judged": judged is not None,
+        "calibrated": calibration is not None,
     }
 
 
