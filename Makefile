@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKSPACE ?= workspace
+PARALLEL := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-slow check bench ablation constraints clean
@@ -26,10 +27,10 @@ run: install ## Run the whole pipeline on the sample data set and print where th
 	$(BIN)/fourier-deepfake run --workspace $(WORKSPACE)
 
 test: $(VENV)/.installed-dev ## Run the tests (under 10 minutes on two cores)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-slow: $(VENV)/.installed-dev ## Run the slower tests too: whole pipelines, worker, label shuffles
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
 	$(BIN)/ruff check .
