@@ -130,6 +130,7 @@ def test_the_table_is_filtered_sorted_and_paged_and_the_scores_follow(visit, lar
     assert page.evaluate(drawn) == [wrong, 0]
     probabilities = "#videos tbody td.number"
     page.get_by_role("button", name="P(fake)").click()
+    page.locator("#videos th[aria-sort=ascending]").wait_for()
     shown = [float(text) for text in page.locator(probabilities).all_inner_texts()]
     assert shown == sorted(shown)
     page.get_by_role("button", name="Next", exact=False).or_(
