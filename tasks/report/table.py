@@ -18,7 +18,7 @@ LISTED = 10_000
 """Rows in the page at most; the rest is in the tables of the workspace."""
 FIRST = 25
 """Rows that are there without JavaScript."""
-PICTURED_FIRST = 24
+PICTURED_FIRST = FIRST
 PICTURED = 36
 PICTURE_EDGE = 96  # pixels
 
