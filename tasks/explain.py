@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -29,8 +30,8 @@ REFERENCES = 32
 HEAT_MAP = "heat_map.png"
 
 Floats = NDArray[np.float64]
-Drawn = dict[str, tuple[Any, str]]
-"""Figures and their captions, by the names of their files."""
+Drawn = dict[str, tuple[Figure, str]]
+"""As in `tasks.drawing`, while it is filled."""
 
 
 class ExplainSettings(BaseModel):
@@ -268,7 +269,6 @@ def _heat_map(
         "strongest": {
             name: float(strongest[name]) for name in ("cycles_per_pixel", "size", "change", "turned")
         },
-        "figure": HEAT_MAP,
     }
     return record, table
 

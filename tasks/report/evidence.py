@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from storage.workspace import Workspace
-from tasks.explain import KINDS
+from tasks.explain import HEAT_MAP, KINDS
 from tasks.report.images import embedded, picture, vector
 from tasks.stage import Artifact
 
@@ -30,17 +30,18 @@ def explanation(workspace: Workspace, artifact: Artifact) -> dict[str, Any]:
             }
             for kind, title in TITLES.items()
         ],
-        "heat_map": _figure(workspace, artifact, record["heat_map"]["figure"], captions),
+        "heat_map": _figure(workspace, artifact, HEAT_MAP, captions),
     }
 
 
-def _figure(workspace: Workspace, artifact: Artifact, name: str, captions: dict[str, str]) -> dict[str, str]:
+def _figure(workspace: Workspace, artifact: Artifact, name: str, captions: dict[str, str]) -> dict[str, Any]:
     """A figure for the page: frames of videos as JPEG, which their photographs need, everything else as PNG."""
     content = (artifact.folder(workspace) / name).read_bytes()
     frames = name.endswith("_frames.png")
     return {
         "image": picture(content) if frames else embedded(content),
         "caption": captions[name],
-        "kind": "map" if frames else "chart wide",
+        "kind": "map" if frames or name == HEAT_MAP else "chart",
+        "broad": not frames,
         "vector": vector(artifact, name),
     }
