@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from storage.images import read_image
 from storage.manifest import FAKE, LABEL_NAMES, REAL
 from storage.workspace import Workspace
 from tasks.adversarial import choose_videos
-from tasks.drawing import write_figures
+from tasks.drawing import Drawn, write_figures
 from tasks.explore import frame_paths
 from tasks.progress import Progress
 from tasks.robustness import threshold_logit
@@ -30,8 +31,6 @@ REFERENCES = 32
 HEAT_MAP = "heat_map.png"
 
 Floats = NDArray[np.float64]
-Drawn = dict[str, tuple[Figure, str]]
-"""As in `tasks.drawing`, while it is filled."""
 
 
 class ExplainSettings(BaseModel):
@@ -40,7 +39,7 @@ class ExplainSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     videos: int = Field(
-        3,
+        2,
         ge=1,
         le=100,
         description="Most videos of each kind: mistakes, fakes and reals judged right (a count).",
@@ -60,6 +59,17 @@ class ExplainSettings(BaseModel):
         le=64,
         description="Root mean square of the waves of the Fourier heat map, grey levels of 255.",
     )
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is told of a video, a row a ring for the tables, and its two figures by name."""
+
+    record: dict[str, Any]
+    band_occlusion: pd.DataFrame
+    gradient_spectra: pd.DataFrame
+    frames: Drawn
+    curves: Drawn
 
 
 def explain(
@@ -87,27 +97,30 @@ def explain(
     paths = frame_paths(frames, 1)
     chosen = surest_videos(videos, cut, settings.videos)
     powers = _real_powers(workspace, videos, paths, settings.rings, seed)
-    drawn: Drawn = {}
     progress = Progress("explain", f"explanation: {len(chosen)} videos, then the heat map")
-    shown, tables = [], []
+    explained: list[Explained] = []
     for done, video in enumerate(chosen.to_dict("records"), start=1):
         own = frames[frames["video_id"] == video["video_id"]].sort_values("frame_index")
-        record, *table = _explain_video(
-            workspace, video, own, metrics["threshold"], settings.rings, tools, powers, drawn
+        reals = [power for name, power in powers.items() if name != video["video_id"]]
+        explained.append(
+            _explain_video(workspace, video, own, metrics["threshold"], tools, settings.rings, reals)
         )
-        shown.append(record)
-        tables.append(table)
         progress.report(done / (len(chosen) + 1), f"{done} of {len(chosen)}")
-    for name, parts in zip(("band_occlusion", "gradient_spectra"), zip(*tables, strict=True), strict=True):
-        pd.concat(parts, ignore_index=True).to_parquet(output / f"{name}.parquet", index=False)
+    for name in ("band_occlusion", "gradient_spectra"):
+        table = pd.concat([getattr(one, name) for one in explained], ignore_index=True)
+        table.to_parquet(output / f"{name}.parquet", index=False)
     sample = choose_videos(videos, settings.heat_map_frames, seed)
     images = [read_image(workspace.root / paths[name][0]) for name in sample["video_id"]]
-    heat_map, waves = _heat_map(images, sample["label"].to_numpy(), tools.score, cut, settings, seed, drawn)
+    labels = sample["label"].to_numpy()
+    heat_map, waves, figure = _heat_map(images, labels, tools.score, cut, settings, seed)
     waves.to_parquet(output / "heat_map.parquet", index=False)
     progress.report(1.0, "heat map")
+    shown = [one.record for one in explained]
     record = {"videos": shown, "rings": settings.rings, "real_frames": len(powers), "heat_map": heat_map}
     (output / "explanation.json").write_text(json.dumps(record, indent=1, allow_nan=False), "utf-8")
-    write_figures(output, drawn)
+    curves = {name: drawn for one in explained for name, drawn in one.curves.items()}
+    photographs = {name: drawn for one in explained for name, drawn in one.frames.items()}
+    write_figures(output, curves | {HEAT_MAP: figure}, photographs)
     return {
         "videos": len(shown),
         **{f"strongest_{name}": value for name, value in heat_map["strongest"].items()},
@@ -142,12 +155,11 @@ def _explain_video(
     video: dict[Hashable, Any],
     frames: pd.DataFrame,
     threshold: float,
-    rings: int,
     tools: Any,
-    powers: dict[str, Floats],
-    drawn: Drawn,
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """What is told of a video, its table of rings, and its table of the spectrum of the slope; `frames` are its own, in the order of time."""
+    rings: int,
+    reals: list[Floats],
+) -> Explained:
+    """The evidence for the verdict on a video; `frames` are its own, in the order of time, `reals` the powers of real ones."""
     from fourier_model.evidence import gather_evidence
     from fourier_model.explanation_figures import evidence_curves, peak_frames
     from fourier_model.peaks import peaks
@@ -156,18 +168,17 @@ def _explain_video(
     places = peaks(towards * frames["logit"].to_numpy(), PEAKS)
     top = frames.iloc[places]
     images = [read_image(workspace.root / path) for path in top["path"]]
-    reals = [own for name, own in powers.items() if name != video["video_id"]]
     found = gather_evidence(tools, images, rings, np.median(reals, axis=0) if reals else None)
     stamps = frames["timestamp_s"].to_numpy(dtype=float)
     times = None if np.isnan(stamps).any() else stamps
     name = f"{video['kind']}_{video['rank']}"
     words = f"{video['path']}, {LABEL_NAMES[video['label']]}, called {video['verdict']}"
     moments = [_moment(row) for row in top.to_dict("records")]
-    drawn[f"{name}_frames.png"] = (
+    shown = (
         peak_frames(images, found.maps, [_words(moment) for moment in moments]),
         f"{words}: the frames at the peaks of its score towards {video['verdict']}, and where in them the detector's last maps speak for fake or for real (Grad-CAM).",
     )
-    drawn[f"{name}_curves.png"] = (
+    curves = (
         evidence_curves(frames["probability"], times, threshold, places, found.occlusion, found.spectrum),
         f"{words}: {'' if len(frames) == 1 else 'the score of its frames, dashed the threshold; '}how the logit of the first of these frames changes when a ring of its spectrum is "
         "removed, or scaled to the power of real frames; and the power of the logit's slope over its pixels.",
@@ -185,7 +196,9 @@ def _explain_video(
         "strongest_ring": _strongest_ring(occlusion),
         "figures": [f"{name}_frames.png", f"{name}_curves.png"],
     }
-    return record, occlusion, spectrum
+    return Explained(
+        record, occlusion, spectrum, {f"{name}_frames.png": shown}, {f"{name}_curves.png": curves}
+    )
 
 
 def _moment(frame: dict[Hashable, Any]) -> dict[str, Any]:
@@ -233,9 +246,8 @@ def _heat_map(
     cut: float,
     settings: ExplainSettings,
     seed: int,
-    drawn: Drawn,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """What is told of the Fourier heat map over `images`, and its table, a row a wave."""
+) -> tuple[dict[str, Any], pd.DataFrame, tuple[Figure, str]]:
+    """What is told of the Fourier heat map over `images`, its table, a row a wave, and its figure with a caption."""
     from fourier_model.explanation_figures import fourier_heat_map as draw
     from fourier_model.fourier_heat_map import fourier_heat_map, sampled_frequencies
 
@@ -256,7 +268,7 @@ def _heat_map(
     for label, name in LABEL_NAMES.items():
         own = changes[labels == label]
         table[f"change_{name}"] = own.mean(axis=0) if len(own) else np.nan
-    drawn[HEAT_MAP] = (
+    figure = (
         draw(changes, turned, steps, grey_levels),
         f"Fourier heat map over {len(images)} test frames, each of another video, real and fake alike where there are both: what a grey wave of each frequency, with a root mean square of "
         f"{grey_levels:g} grey levels, does to the logit, and the share of frames that it moves over the threshold. The middle is the zero frequency, which is left out.",
@@ -270,7 +282,7 @@ def _heat_map(
             name: float(strongest[name]) for name in ("cycles_per_pixel", "size", "change", "turned")
         },
     }
-    return record, table
+    return record, table, figure
 
 
 EXPLAIN = Stage("explain", version=2, function=explain)

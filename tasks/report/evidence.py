@@ -43,5 +43,5 @@ def _figure(workspace: Workspace, artifact: Artifact, name: str, captions: dict[
         "caption": captions[name],
         "kind": "map" if frames or name == HEAT_MAP else "chart",
         "broad": not frames,
-        "vector": vector(artifact, name),
+        "vector": None if frames else vector(artifact, name),
     }

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 
 from fourier_model.attacks import loss_gradient
 from fourier_model.band_occlusion import band_occlusion, ring_parts, ring_powers
@@ -109,7 +110,7 @@ def test_the_waves_that_move_the_score_most_are_those_of_the_planted_ring(ring_d
 
 def test_the_heat_map_of_a_linear_detector_is_the_spectrum_of_its_slope(linear_detector):
     image = noise(np.random.default_rng(4), (24, 20))
-    copies, steps, grey_levels = 40, 4, 3.0
+    copies, steps, grey_levels = 30, 4, 3.0
     _, changes = fourier_heat_map(
         image_scorer(linear_detector), [image] * copies, steps, grey_levels, np.random.default_rng(0)
     )
@@ -201,7 +202,7 @@ def patch_detector():
     model.compile(
         keras.optimizers.Adam(3e-3), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False
     )
-    model.fit(images, labels.astype(np.float32), batch_size=16, epochs=4, verbose=0)
+    model.fit(images, labels.astype(np.float32), batch_size=16, epochs=3, verbose=0)
     return model
 
 
@@ -212,34 +213,38 @@ def fakes():
 
 
 @pytest.fixture(scope="module")
-def maps(patch_detector, fakes):
-    cam = grad_cam(patch_detector)
+def cam(patch_detector):
+    return grad_cam(patch_detector)
+
+
+@pytest.fixture(scope="module")
+def maps(cam, fakes):
     return [cam(image) for image in fakes[0]]
 
 
 def test_grad_cam_finds_the_planted_patch(maps, fakes):
-    shares = []
     for found, (top, left) in zip(maps, fakes[1], strict=True):
         assert found.shape == (EDGE, EDGE)
         inside = np.zeros((EDGE, EDGE), bool)
         inside[top : top + PATCH, left : left + PATCH] = True
         assert inside.ravel()[found.argmax()]
-        positive = np.maximum(found, 0)
-        shares.append(positive[inside].sum() / positive.sum())
-    assert np.mean(shares) > 0.5  # of a ninth of the image
+        assert roc_auc_score(inside.ravel(), found.ravel()) > 0.85
 
 
-def test_random_weights_destroy_the_map(maps, fakes):
+def test_random_weights_destroy_the_map(patch_detector, cam, maps, fakes):
     """Adebayo et al. 2018: a map that is the same without what was learned is no explanation of it."""
+    learned = patch_detector.get_weights()
     correlations = []
-    for seed in range(1, 5):
-        cam = grad_cam(untrained(seed))
-        correlations.append(
-            [
-                spearmanr(found.ravel(), cam(image).ravel()).statistic
-                for found, image in zip(maps, fakes[0], strict=True)
-            ]
-        )
+    for seed in range(1, 7):
+        patch_detector.set_weights(untrained(seed).get_weights())
+        correlations += [
+            spearmanr(found.ravel(), cam(image).ravel()).statistic
+            for found, image in zip(maps, fakes[0], strict=True)
+        ]
+    patch_detector.set_weights(learned)
+    np.testing.assert_array_equal(
+        cam(fakes[0][0]), maps[0]
+    )  # the maps do follow the weights, and not the trace
     assert abs(np.mean(correlations)) < 0.25
 
 
@@ -278,12 +283,12 @@ def test_a_model_that_pools_no_maps_is_refused():
         grad_cam(model)
 
 
-def test_evidence_is_of_decoded_images_alone(patch_detector, fakes):
-    images = [image.clip(0, 255).astype(np.uint8) for image in fakes[0][:2]]
-    found = gather_evidence(explainer(patch_detector), images, RINGS)
+def test_evidence_is_of_decoded_images_alone(ring_detector):
+    images = [noise(np.random.default_rng(seed)).clip(0, 255).astype(np.uint8) for seed in (0, 1)]
+    found = gather_evidence(explainer(ring_detector), images, RINGS)
     assert [one.shape for one in found.maps] == [(EDGE, EDGE)] * 2
-    assert found.occlusion.logit == pytest.approx(float(image_scorer(patch_detector)(images[:1])[0]))
-    assert np.argmin(found.occlusion.removed) >= RINGS - 2  # a checkerboard lies in the corner
+    assert found.occlusion.logit == pytest.approx(float(image_scorer(ring_detector)(images[:1])[0]))
+    assert np.argmin(found.occlusion.removed) == PLANTED
     assert found.spectrum.shape == (64,)
 
 
