@@ -91,6 +91,26 @@ def test_a_real_frame_without_the_planted_ring_takes_its_power_and_its_own_power
     np.testing.assert_allclose(nothing.swapped, nothing.removed, atol=1e-4)
 
 
+def test_a_swapped_ring_holds_the_power_of_the_real_frame_and_the_others_their_own():
+    scored = []
+
+    def keep(images):
+        images = list(images)
+        scored.extend(images)
+        return np.zeros(len(images))
+
+    image = np.random.default_rng(2).uniform(0, 255, (EDGE, 40, 3)).astype(np.float32)
+    own = ring_powers(image, RINGS)
+    wanted = own * np.linspace(0.2, 5, RINGS * 3).reshape(RINGS, 3)
+    band_occlusion(keep, image, RINGS, wanted)
+    _, *changed = scored
+    for ring, (removed, swapped) in enumerate(zip(changed[::2], changed[1::2], strict=True)):
+        others = np.arange(RINGS) != ring
+        for found, expected in ((removed, 0 * own), (swapped, wanted)):
+            np.testing.assert_allclose(ring_powers(found, RINGS)[ring], expected[ring], rtol=1e-3, atol=1e-2)
+            np.testing.assert_allclose(ring_powers(found, RINGS)[others], own[others], rtol=1e-3)
+
+
 def test_the_slope_over_the_pixels_has_its_power_in_the_planted_ring(ring_detector):
     _, slope = loss_gradient(ring_detector)(noise(np.random.default_rng(2)), 0)
     levels = gradient_spectrum(slope, RINGS)
