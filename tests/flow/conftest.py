@@ -26,5 +26,6 @@ def tiny_settings() -> Settings:
             "explore": {"frames_per_video": 1, "resamples": 100},
             "train": {"epochs": 1, "fine_tune_epochs": 0, "batch_size": 4},
             "evaluate": {"resamples": 100},
+            "explain": {"videos": 1, "rings": 2, "heat_map_frames": 2, "heat_map_steps": 2},
         }
     )

@@ -30,6 +30,10 @@ STAGES = [
 ]
 QUICK = [
     "robustness.frames_per_video=1",
+    "explain.videos=1",
+    "explain.rings=2",
+    "explain.heat_map_frames=2",
+    "explain.heat_map_steps=2",
     "adversarial.videos=2",
     "adversarial.frames_per_video=1",
     "adversarial.steps=1",
