@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 class ExplainSettings(BaseModel):
-    """How much of the judgement is explained: about 33 scorings a video, and 51 a frame of the heat map, with the defaults."""
+    """How much of the judgement is explained: about 33 scorings a video, and 34 a frame of the heat map, with the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class ExplainSettings(BaseModel):
         8, ge=2, le=1000, description="Frames behind the Fourier heat map, half of them fake (a count)."
     )
     heat_map_steps: int = Field(
-        10, ge=2, le=64, multiple_of=2, description="Steps of the Fourier heat map along each axis, of 1 / steps cycles per pixel."
+        8, ge=2, le=64, multiple_of=2, description="Steps of the Fourier heat map along each axis, of 1 / steps cycles per pixel."
     )  # fmt: skip
     grey_levels: float = Field(
         4.0,
@@ -285,4 +285,4 @@ def _heat_map(
     return record, table, figure
 
 
-EXPLAIN = Stage("explain", version=2, function=explain)
+EXPLAIN = Stage("explain", version=3, function=explain)

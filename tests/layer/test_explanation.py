@@ -209,9 +209,9 @@ def patched(count, rng):
     return images, labels, corners
 
 
-def untrained(seed, **settings):
+def untrained(seed, attention="none", **settings):
     backbone = BackboneSettings(name="compact", weights="none")
-    return build_detector(ModelSettings(**settings), backbone, EDGE, seed)
+    return build_detector(ModelSettings(attention=attention, **settings), backbone, EDGE, seed)
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +271,7 @@ def test_random_weights_destroy_the_map(patch_detector, cam, maps, fakes):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"dense_units": 0},
+        {"dense_units": 0, "attention": "spectral"},
         {"features": ("stage1", "stage3"), "cells": 3, "dense_units": 0},
         {"frequency_branch": True, "dense_units": 0},
     ],
