@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import override
 
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.pooling import PoolingSettings
@@ -87,7 +90,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Preset = Field("sample", description="The set of values that all other settings start from.")
+    preset: Preset = Field(
+        "sample",
+        description="The set of values that all other settings start from: what is left empty is its.",
+    )
     seed: int = Field(
         0, ge=0, lt=2**31, description="Random seed of the sample, the split, training and intervals."
     )
@@ -123,6 +129,16 @@ class Settings(BaseModel):
         AdversarialSettings(), description="How a detector is attacked (`evaluate`)."
     )
 
+    @override
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema without defaults but for the preset: the Prefect UI's form would fill them in, and send them over the preset's values."""
+        schema = handler(core_schema)
+        _drop_defaults(handler.resolve_ref_schema(schema), handler, kept=("preset",))
+        return schema
+
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, values: Any) -> Any:
@@ -135,6 +151,18 @@ class Settings(BaseModel):
     def _solvable_head(self) -> Self:
         require_solvable_head(self.model, self.backbone, self.train)
         return self
+
+
+def _drop_defaults(
+    schema: JsonSchemaValue, handler: GetJsonSchemaHandler, kept: tuple[str, ...] = ()
+) -> None:
+    """Take the defaults out of the schema of a model, in place, and out of those that it refers to."""
+    for name, value in schema.get("properties", {}).items():
+        if name not in kept:
+            value.pop("default", None)
+        for part in (value, value.get("items", {})):
+            if "$ref" in part:
+                _drop_defaults(handler.resolve_ref_schema(part), handler)
 
 
 def load_settings(
@@ -158,8 +186,8 @@ def given_values(
 ) -> dict[str, Any]:
     """What a call gives, as one tree and not checked yet: a YAML file, `section.key=value` texts, data sets."""
     values: dict[str, Any] = _read_config(config) if config else {}
-    for override in overrides:
-        values = merge(values, _parse_override(override))
+    for text in overrides:
+        values = merge(values, _parse_override(text))
     uris = list(datasets)
     return values | {"datasets": [{"uri": uri} for uri in uris]} if uris else values
 

@@ -69,6 +69,20 @@ def test_the_form_describes_each_setting_and_bounds_each_number(flow):
                     assert {"maximum", "exclusiveMaximum"} & kind.keys(), f"{section}.{name}"
 
 
+def test_the_form_has_no_default_to_send_over_the_values_of_the_preset():
+    form = Settings.model_json_schema()
+    sections = {"Settings": form["properties"]} | {
+        name: section["properties"] for name, section in form["$defs"].items() if "properties" in section
+    }
+    with_default = {
+        f"{section}.{name}"
+        for section, properties in sections.items()
+        for name, schema in properties.items()
+        if "default" in schema
+    }
+    assert with_default == {"Settings.preset"}
+
+
 @pytest.mark.slow
 def test_a_worker_runs_the_manual_deployment_to_its_end(tmp_path, tiny_settings):
     environment = os.environ | {
