@@ -49,7 +49,7 @@ def peak_frames(images: Sequence[NDArray[np.uint8]], maps: Sequence[Floats], wor
         for axes in (above, below):
             axes.set_axis_off()
     scale = ScalarMappable(Normalize(-bound, bound), TOWARDS_FAKE)
-    bar = figure.colorbar(scale, ax=grid[1], shrink=0.85)
+    bar = figure.colorbar(scale, ax=grid, shrink=0.5)
     bar.set_label("Grad-CAM (logits / frame area)\nreal ← → fake", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return figure

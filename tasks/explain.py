@@ -285,4 +285,4 @@ def _heat_map(
     return record, table, figure
 
 
-EXPLAIN = Stage("explain", version=3, function=explain)
+EXPLAIN = Stage("explain", version=4, function=explain)
