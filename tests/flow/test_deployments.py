@@ -62,7 +62,8 @@ def test_the_form_describes_each_setting_and_bounds_each_number(flow):
     }
     for section, properties in sections.items():
         for name, schema in properties.items():
-            assert schema.get("description"), f"{section}.{name}"
+            section_of = form["definitions"].get(schema.get("$ref", "").rpartition("/")[2], {})
+            assert schema.get("description") or section_of.get("description"), f"{section}.{name}"
             for kind in schema.get("anyOf", [schema]):
                 if kind.get("type") in ("integer", "number"):
                     assert {"minimum", "exclusiveMinimum"} & kind.keys(), f"{section}.{name}"
