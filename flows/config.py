@@ -134,7 +134,7 @@ class Settings(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema without defaults but for the preset: the Prefect UI's form would fill them in, and send them over the preset's values."""
+        """The schema without defaults but for the preset and switches, which no preset sets: the Prefect UI's form would fill them in, and send them over the preset's values."""
         schema = handler(core_schema)
         _drop_defaults(handler.resolve_ref_schema(schema), handler, kept=("preset",))
         return schema
@@ -158,7 +158,7 @@ def _drop_defaults(
 ) -> None:
     """Take the defaults out of the schema of a model, in place, and out of those that it refers to."""
     for name, value in schema.get("properties", {}).items():
-        if name not in kept:
+        if name not in kept and value.get("type") != "boolean":  # the form sends an empty switch as false
             value.pop("default", None)
         for part in (value, value.get("items", {})):
             if "$ref" in part:

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ from prefect.cli.deploy._models import (
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import get_current_settings
 
-from flows.config import Settings
+from flows.config import Preset, Settings, read_preset
 
 PROJECT = Path(__file__).parents[2]
 
@@ -81,7 +82,23 @@ def test_the_form_has_no_default_to_send_over_the_values_of_the_preset():
         for name, schema in properties.items()
         if "default" in schema
     }
-    assert with_default == {"Settings.preset"}
+    switches = {
+        f"{section}.{name}"
+        for section, properties in sections.items()
+        for name, schema in properties.items()
+        if schema.get("type") == "boolean"
+    }
+    assert with_default == {"Settings.preset"} | switches
+
+
+@pytest.mark.parametrize("preset", get_args(Preset))
+def test_no_preset_sets_a_switch_since_the_form_sends_all_of_them(preset):
+    found, values = [], [read_preset(preset)]
+    while values:
+        for value in values.pop().values():
+            values += [value] if isinstance(value, dict) else []
+            found += [value] if isinstance(value, bool) else []
+    assert not found
 
 
 @pytest.mark.slow
