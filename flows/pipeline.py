@@ -9,8 +9,7 @@ from flows.config import Settings
 from flows.explore import explore, explore_split
 from flows.observe import Runner, Workers, run_name, show_log, show_report, show_stages
 from flows.prepare import list_videos, prepare_videos, prepare_with
-from flows.record import record_run
-from flows.train import Trained, train, train_and_judge
+from flows.train import Trained, record_training, train, train_and_judge
 from flows.walk import Plan, Run, Step, Walk
 from storage.workspace import Workspace
 from tasks.explain import EXPLAIN
@@ -88,15 +87,5 @@ def pipeline(
     steps = prepared.steps + explored.steps + trained.steps + run.steps
     show_stages(steps)
     show_report(report.folder(run.workspace) / "report.html")
-    record = record_run(
-        run.workspace,
-        "run",
-        settings,
-        trained.bundle.folder(run.workspace),
-        steps,
-        split=trained.split,
-        train=trained.training,
-        evaluate=trained.evaluation,
-        report=report,
-    )
+    record = record_training(run.workspace, "run", settings, trained, steps, report=report)
     return Piped(trained=trained, report=report, record=record, steps=steps)

@@ -18,6 +18,7 @@ from tasks.blend import BLEND, BLENDED_SPLIT
 from tasks.bundle import BUNDLE, NUMBERS, PROBABILITIES
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE
+from tasks.records import Kind
 from tasks.reference import REFERENCE
 from tasks.stage import Artifact
 from tasks.train import TRAIN, backbone_weights_digest
@@ -89,6 +90,28 @@ def train_and_judge(walk: Walk, settings: Settings, catalogue: Artifact, split: 
     )
 
 
+def record_training(
+    workspace: Workspace,
+    kind: Kind,
+    settings: Settings,
+    trained: Trained,
+    steps: list[Step],
+    **more: Artifact,
+) -> str:
+    """Write the record of a flow run that trained; `more` are artifacts by stage beside those of the training. Returns its path."""
+    return record_run(
+        workspace,
+        kind,
+        settings,
+        trained.bundle.folder(workspace),
+        steps,
+        split=trained.split,
+        train=trained.training,
+        evaluate=trained.evaluation,
+        **more,
+    )
+
+
 def blend_split(walk: Walk, settings: Settings, split: Artifact) -> Artifact:
     """The split with self-blended fakes in its held-out parts, where the settings ask for them."""
     if settings.train.fakes == "given":
@@ -157,14 +180,5 @@ def train(
     if not alone:
         return trained.model_copy(update={"steps": steps})
     show_stages(steps)
-    record = record_run(
-        run.workspace,
-        "train",
-        settings,
-        trained.bundle.folder(run.workspace),
-        steps,
-        split=trained.split,
-        train=trained.training,
-        evaluate=trained.evaluation,
-    )
+    record = record_training(run.workspace, "train", settings, trained, steps)
     return trained.model_copy(update={"record": record, "steps": steps})

@@ -7,11 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
 
 from fourier_model.detector import head_input
+from fourier_model.scoring import image_function
 
 SMALLEST_SPREAD = 1e-6  # of a feature beside its largest value: float32 holds no less
 
@@ -43,15 +43,10 @@ def feature_extractor(model: keras.Model) -> Callable[[Iterable[Any]], NDArray[n
 
     Returns float32, shape (images, features): the pooled maps of the backbone and what stands beside them, in front of the dense layers.
     """
-    inner = keras.Model(model.input, head_input(model))
-    forward = tf.function(
-        lambda image: inner(image, training=False),
-        input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-        jit_compile=False,
-    )
+    infer = image_function(keras.Model(model.input, head_input(model)))
 
     def extract(images: Iterable[Any]) -> NDArray[np.float32]:
-        rows = [forward(tf.cast(image, tf.float32)[None]).numpy()[0] for image in images]
+        rows = [infer(image).numpy()[0] for image in images]
         return np.array(rows, np.float32).reshape(len(rows), -1)
 
     return extract

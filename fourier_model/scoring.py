@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-Scorer = Callable[[Sequence[Path]], np.ndarray]
 ImageScorer = Callable[[Iterable[Any]], np.ndarray]
 
 
@@ -23,28 +22,27 @@ def score_frames(model: keras.Model, paths: Sequence[Path]) -> np.ndarray:
     in the batch it stands.
     Raises FrameError for a frame that is missing or no image.
     """
-    return frame_scorer(model)(paths)
-
-
-def frame_scorer(model: keras.Model) -> Scorer:
-    """`score_frames` with the model's graph traced once, for many calls."""
-    score = image_scorer(model)
-    return lambda paths: score(load_frame(path) for path in paths)
+    return image_scorer(model)(map(load_frame, paths))
 
 
 def image_scorer(model: keras.Model) -> ImageScorer:
     """Scores images that are already decoded, RGB in 0 to 255, shape (height, width, 3) of any size and type, as `score_frames` does."""
+    infer = image_function(model)
+
+    def score(images: Iterable[Any]) -> np.ndarray:
+        return np.array([infer(image).numpy()[0, 0] for image in images], np.float32)
+
+    return score
+
+
+def image_function(model: keras.Model) -> Callable[[Any], Any]:
+    """What a model says of one decoded image, RGB in 0 to 255, shape (height, width, 3), as a batch of its own; its graph is traced once."""
     forward = tf.function(
         lambda image: model(image, training=False),
         input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
         jit_compile=False,
     )
-
-    def score(images: Iterable[Any]) -> np.ndarray:
-        logits = [forward(tf.cast(image, tf.float32)[None]).numpy()[0, 0] for image in images]
-        return np.array(logits, np.float32)
-
-    return score
+    return lambda image: forward(tf.cast(image, tf.float32)[None])
 
 
 def read_frame(path: tf.Tensor) -> tf.Tensor:

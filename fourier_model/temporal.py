@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fourier_model.detector import head_input, load_detector
-from fourier_model.scoring import ImageScorer, image_scorer
+from fourier_model.scoring import ImageScorer, image_function, image_scorer
 
 FILE = "temporal.keras"
 """Beside the detector's `model.keras`, where there is a temporal head."""
@@ -93,15 +93,10 @@ def clip_scorer(detector: keras.Model, head: keras.Model) -> ImageScorer:
 
 def describer(detector: keras.Model) -> Describe:
     """A function of an image, RGB in 0 to 255, shape (height, width, 3): what the detector's head reads of it, shape (features,), and its logit."""
-    both = keras.Model(detector.input, [head_input(detector), detector.output])
-    forward = tf.function(
-        lambda image: both(image, training=False),
-        input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)],
-        jit_compile=False,
-    )
+    infer = image_function(keras.Model(detector.input, [head_input(detector), detector.output]))
 
     def describe(image: Any) -> tuple[Floats, float]:
-        features, logit = forward(tf.cast(image, tf.float32)[None])
+        features, logit = infer(image)
         return features.numpy()[0], float(logit.numpy()[0, 0])
 
     return describe

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fourier_model.detector import build_detector
-from fourier_model.scoring import FrameError, frame_scorer, read_frame, score_frames
+from fourier_model.scoring import FrameError, image_scorer, load_frame, read_frame, score_frames
 from fourier_model.settings import BackboneSettings, ModelSettings
 
 SIZE = 48
@@ -36,8 +36,8 @@ def test_a_frame_scores_the_same_alone_and_in_any_order_to_the_last_bit(model, p
     assert len(set(together.tolist())) == 7
     order = np.random.default_rng(1).permutation(7)
     np.testing.assert_array_equal(score_frames(model, [paths[index] for index in order]), together[order])
-    score = frame_scorer(model)
-    np.testing.assert_array_equal([score([path])[0] for path in paths], together)
+    score = image_scorer(model)
+    np.testing.assert_array_equal([score([load_frame(path)])[0] for path in paths], together)
 
 
 def test_a_score_is_what_the_model_says_of_the_frame_in_its_own_size(model, paths):
