@@ -19,9 +19,9 @@ from fourier_model.settings import BackboneSettings, ModelSettings, TrainSetting
 from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.adversarial import AdversarialSettings
 from tasks.catalogue import GroupBy
+from tasks.clip import ExtractionSettings
 from tasks.explain import ExplainSettings
 from tasks.explore import ExploreSettings
-from tasks.extract import ExtractionSettings
 from tasks.robustness import RobustnessSettings
 from tasks.sample import SampleSettings
 from tasks.split import SplitSettings

@@ -61,7 +61,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     picture. Raises UnreadableImage for a file that is no image, a damaged one, or one of more than 100 million pixels;
     OSError where the file cannot be opened.
     """
-    content = path.read_bytes()
+    return decode_image(path.read_bytes(), path)
+
+
+def decode_image(content: bytes, path: Path) -> NDArray[np.uint8]:
+    """`read_image` of a file's content; `path` is what a message calls it."""
     with _damage_named(path), Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
         if image.width * image.height > MOST_PIXELS:
             message = f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}"
@@ -91,10 +95,19 @@ def _damage_named(path: Path) -> Iterator[None]:
 def write_image(
     path: Path, image: NDArray[np.uint8], *, quality: int = 95, subsampling: Subsampling = "4:4:4"
 ) -> None:
-    """Write RGB uint8, shape (height, width, 3), whole or not at all, in the format that the suffix of `path` names.
+    """Write what `encode_image` makes of an image, whole or not at all, in the format that the suffix of `path` names.
 
-    `.png` is lossless; `quality` (1 to 100) and `subsampling` of colour are those of `.jpg`.
-    Raises ValueError for another suffix, shape or type, OSError where the file cannot be written.
+    Raises ValueError like `encode_image`, OSError where the file cannot be written.
+    """
+    write_whole(path, encode_image(path, image, quality=quality, subsampling=subsampling))
+
+
+def encode_image(
+    path: Path, image: NDArray[np.uint8], *, quality: int = 95, subsampling: Subsampling = "4:4:4"
+) -> bytes:
+    """The content of an image file of RGB uint8, shape (height, width, 3), in the format that the suffix of `path` names.
+
+    `.png` is lossless; `quality` (1 to 100) and `subsampling` of colour are those of `.jpg`. Raises ValueError for another suffix, shape or type.
     """
     if path.suffix not in SUFFIXES.values() or image.dtype != np.uint8 or image.shape[2:] != (3,):
         message = (
@@ -112,7 +125,7 @@ def write_image(
         ]
     )
     _, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    write_whole(path, content.tobytes())
+    return content.tobytes()
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -21,7 +21,8 @@ from tasks.catalogue import (
     join_data_sets,
     video_files,
 )
-from tasks.extract import Extraction, ExtractionSettings, extract
+from tasks.clip import ExtractionSettings
+from tasks.extract import Extraction, extract
 from tasks.progress import Progress
 
 FACE_FRAMES = 4

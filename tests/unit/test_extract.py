@@ -13,7 +13,8 @@ from fourier_model.faces import Box, Face
 from storage.images import read_image, write_image
 from storage.video import VideoFile, VideoReader
 from storage.workspace import Workspace
-from tasks.extract import EXTRACT, ExtractionSettings, extract
+from tasks.clip import ExtractionSettings
+from tasks.extract import EXTRACT, extract
 
 REFERENCE = os.environ.get("FOURIER_DEEPFAKE_REFERENCE")
 
@@ -207,7 +208,7 @@ def test_frames_without_the_face_are_skipped_and_counted(run, make_clip, monkeyp
     def bright_is_a_face(image):
         return [Face(Box(10, 10, 20, 20), 0.95)] if image.mean() > 100 else []
 
-    monkeypatch.setattr("tasks.extract.detect_faces", bright_is_a_face)
+    monkeypatch.setattr("tasks.clip.detect_faces", bright_is_a_face)
     written, output = run(video_at(make_clip("clip.mp4", 40)), crop="face", per_video=40, crop_margin=0.1)
     found = [frame["frame_index"] for frame in written["frames"]]
     assert found == list(range(13, 40))  # looked at 2, 7, 12, 17, ...; bright from 17 on
