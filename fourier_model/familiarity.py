@@ -1,17 +1,11 @@
 """How far an image's features lie from those of the training images: whether a detector knows the like of it."""
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.covariance import LedoitWolf
-
-from fourier_model.detector import head_input
-from fourier_model.scoring import image_function
 
 SMALLEST_SPREAD = 1e-6  # of a feature beside its largest value: float32 holds no less
 
@@ -38,20 +32,6 @@ class Reference:
     whitening: Floats
 
 
-def feature_extractor(model: keras.Model) -> Callable[[Iterable[Any]], NDArray[np.float32]]:
-    """A function of images, RGB in 0 to 255, shape (height, width, 3), that gives what the detector's head reads of each.
-
-    Returns float32, shape (images, features): the pooled maps of the backbone and what stands beside them, in front of the dense layers.
-    """
-    infer = image_function(keras.Model(model.input, head_input(model)))
-
-    def extract(images: Iterable[Any]) -> NDArray[np.float32]:
-        rows = [infer(image).numpy()[0] for image in images]
-        return np.array(rows, np.float32).reshape(len(rows), -1)
-
-    return extract
-
-
 def fit_reference(features: ArrayLike, labels: ArrayLike) -> Reference:
     """Class means and the covariance about them, shrunk (Ledoit and Wolf 2004) on features scaled to unit variance within the classes.
 
@@ -71,6 +51,8 @@ def fit_reference(features: ArrayLike, labels: ArrayLike) -> Reference:
         )
         raise FamiliarityError(message)
     scaled = inner[:, varying] / scale[varying]
+    from sklearn.covariance import LedoitWolf  # seconds to import, and distances need none of it
+
     axes = np.eye(scaled.shape[1])
     if len(axes) > MOST_DIRECTIONS:
         axes = np.linalg.svd(scaled, full_matrices=False)[2][:MOST_DIRECTIONS]
@@ -79,6 +61,12 @@ def fit_reference(features: ArrayLike, labels: ArrayLike) -> Reference:
     whitening = np.zeros((len(axes), features.shape[1]))
     whitening[:, varying] = np.linalg.solve(lower, axes / scale[varying])
     return Reference(means, whitening)
+
+
+def load_reference(path: Path) -> Reference:
+    """A reference as it is stored: arrays `means` and `whitening`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Reference(arrays["means"].astype(np.float64), arrays["whitening"].astype(np.float64))
 
 
 def distance(reference: Reference, features: ArrayLike) -> Floats:

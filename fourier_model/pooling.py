@@ -48,12 +48,12 @@ def pool_logits(video_ids: ArrayLike, logits: ArrayLike, settings: PoolingSettin
     show in the last bits of the result. Every rule gives a video of one frame that frame's logit.
     """
     frames = pd.DataFrame({"video_id": np.asarray(video_ids), "logit": np.asarray(logits, dtype=np.float64)})
-    ranked = frames.sort_values(["video_id", "logit"]).groupby("video_id")["logit"]
-    return ranked.agg(lambda own: _pool(own.to_numpy(), settings))
+    return frames.groupby("video_id")["logit"].agg(lambda own: pool(own.to_numpy(), settings))
 
 
-def _pool(ranked: Floats, settings: PoolingSettings) -> float:
-    """The logit of one video; `ranked` are its frames' logits, lowest first, shape (frames,)."""
+def pool(logits: ArrayLike, settings: PoolingSettings) -> float:
+    """The logit of one video; `logits` are those of its frames in any order, shape (frames,), of which there is at least one."""
+    ranked = np.sort(np.asarray(logits, dtype=np.float64))
     if settings.pooling == "median":
         return float(np.median(ranked))
     if settings.pooling == "top_k":

@@ -1,7 +1,7 @@
 """What time says beyond single frames: a residual to each frame's logit, from how the features change from frame to frame."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fourier_model.detector import head_input, load_detector
-from fourier_model.scoring import ImageScorer, image_function, image_scorer
+from fourier_model.scoring import ImageScorer, image_function
 
 FILE = "temporal.keras"
 """Beside the detector's `model.keras`, where there is a temporal head."""
@@ -19,6 +19,7 @@ UNITS, KERNEL, DILATIONS = 32, 3, (1, 2)
 
 Floats = NDArray[np.float32]
 Describe = Callable[[Any], tuple[Floats, float]]
+ClipDescriber = Callable[[Iterable[Any]], tuple[Floats, Floats]]
 
 
 def temporal_head(directions: int, dropout: float, seed: int) -> keras.Model:
@@ -61,34 +62,42 @@ def on_features(head: keras.Model, kernel: Floats) -> keras.Model:
 
 
 def open_scorer(folder: Path) -> ImageScorer:
-    """What scores the images of one video in the order of time: the detector in `folder`, with its temporal head where there is one.
+    """What scores the images of one video in the order of time: `open_describer` without the features."""
+    describe = open_describer(folder)
+    return lambda images: describe(images)[1]
+
+
+def open_describer(folder: Path) -> ClipDescriber:
+    """What the detector in `folder` says of the images of one video, with its temporal head where there is one.
 
     Raises what `load_detector` raises, for either file.
     """
     detector = load_detector(folder / "model.keras")
-    if not (folder / FILE).is_file():
-        return image_scorer(detector)
-    return clip_scorer(detector, load_detector(folder / FILE))
+    return clip_describer(detector, load_detector(folder / FILE) if (folder / FILE).is_file() else None)
 
 
-def clip_scorer(detector: keras.Model, head: keras.Model) -> ImageScorer:
-    """Scores the images of one video, RGB in 0 to 255, shape (height, width, 3), in the order of time: a logit an image, float32."""
+def clip_describer(detector: keras.Model, head: keras.Model | None = None) -> ClipDescriber:
+    """A function of the images of one video, RGB in 0 to 255, shape (height, width, 3), in the order of time.
+
+    It returns what the detector's head reads of each, shape (images, features), and a logit of each, shape (images,), both float32.
+    """
     describe = describer(detector)
-    residual = tf.function(
+    width = head_input(detector).shape[-1]
+    residual = head and tf.function(
         lambda features: head(features, training=False),
-        input_signature=[tf.TensorSpec((1, None, head.input.shape[-1]), tf.float32)],
+        input_signature=[tf.TensorSpec((1, None, width), tf.float32)],
         jit_compile=False,
     )
 
-    def score(images: Any) -> Floats:
+    def describe_clip(images: Iterable[Any]) -> tuple[Floats, Floats]:
         described = [describe(image) for image in images]
+        features = np.array([own for own, _ in described], np.float32).reshape(len(described), width)
         logits = np.array([logit for _, logit in described], np.float32)
-        if len(described) < 2:
-            return logits
-        features = np.stack([own for own, _ in described])
-        return np.asarray(logits + residual(features[None]).numpy()[0], np.float32)
+        if residual and len(described) > 1:
+            logits = np.asarray(logits + residual(features[None]).numpy()[0], np.float32)
+        return features, logits
 
-    return score
+    return describe_clip
 
 
 def describer(detector: keras.Model) -> Describe:

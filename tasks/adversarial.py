@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.metrics import CLASSES, EvaluationSettings
+from fourier_model.pooling import pool
 from storage.images import read_image
 from storage.workspace import Workspace
 from tasks.drawing import write_figures
 from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
 from tasks.progress import Progress
-from tasks.robustness import CLEAN, compare_with_clean, flat_table, number_of, pooled, threshold_logit
+from tasks.robustness import CLEAN, compare_with_clean, flat_table, number_of, threshold_logit
 from tasks.stage import Artifact, Stage
 
 EPSILONS = (1, 2, 4, 8)
@@ -76,7 +77,7 @@ def adversarial(
         for name, epsilon, attack in attacks(gradient, settings.steps):
             rng = np.random.default_rng(number_of(f"{seed}/{name}/{epsilon}/{video['video_id']}") >> 1)
             logits = score(attack(image, int(video["label"]), epsilon, rng) for image in clip)
-            rows.append({"perturbation": name, "level": epsilon, "logit": pooled(logits, pooling)} | kept)
+            rows.append({"perturbation": name, "level": epsilon, "logit": pool(logits, pooling)} | kept)
         progress.report(done / len(chosen), f"{done} of {len(chosen)}")
     scored = pd.DataFrame(rows).astype({"label": "int8"})
     table = [

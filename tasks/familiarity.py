@@ -40,12 +40,10 @@ def familiarity(
             "the detector's folder holds no reference.npz: it was packed without the features of its training"
         )
     else:
-        from fourier_model.detector import load_detector
-        from fourier_model.familiarity import feature_extractor
+        from fourier_model.temporal import open_describer
 
         videos, frames = judged_videos(workspace, split)
-        extract = feature_extractor(load_detector(folder / "model.keras"))
-        measured = measure_videos(workspace, videos, frames, extract, folder / "reference.npz")
+        measured = measure_videos(workspace, videos, frames, open_describer(folder), folder / "reference.npz")
         measured.to_parquet(output / "familiarity_videos.parquet", index=False)
         own = pd.read_parquet(folder / "reference_videos.parquet")
         record |= compare_distances(own, measured, evaluation, seed) | {"reason": None}

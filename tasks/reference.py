@@ -19,7 +19,7 @@ from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
 
-Extractor = Callable[[Iterable[Any]], NDArray[np.float32]]
+ClipDescriber = Callable[[Iterable[Any]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 COLUMNS = ["video_id", "dataset", "group_id", "label", "split", "digest"]
 FRAMES = 4  # of each video, evenly spread
@@ -37,8 +37,8 @@ def reference(
     `whitening` (`fourier_model.familiarity.Reference`) of the features of training frames, and `reference_videos.parquet` the `distance` of
     validation and test videos to them. Where the features do not vary there are no such files, and the summary says why.
     """
-    from fourier_model.detector import load_detector
-    from fourier_model.familiarity import FamiliarityError, feature_extractor, fit_reference
+    from fourier_model.familiarity import FamiliarityError, fit_reference
+    from fourier_model.temporal import open_describer
 
     videos, frames = read_split(workspace, split)
     videos = usable_videos(videos)
@@ -47,9 +47,9 @@ def reference(
     known = videos.merge(listed, on="video_id", how="left", validate="one_to_one")
     known[COLUMNS].to_parquet(output / "training_videos.parquet", index=False)
     videos = videos[videos["video_id"].isin(frames["video_id"])]
-    extract = feature_extractor(load_detector(training.folder(workspace) / "model.keras"))
+    describe = open_describer(training.folder(workspace))
     trained = evenly_chosen(videos[videos["split"] == Split.TRAIN], MOST_VIDEOS[Split.TRAIN])
-    features = video_features(workspace, trained, frames, extract, "features of training videos")
+    features = video_features(workspace, trained, frames, describe, "features of training videos")
     labels = np.repeat(trained["label"].to_numpy(dtype=int), [len(own) for own in features])
     try:
         fitted = fit_reference(np.concatenate(features), labels)
@@ -65,7 +65,7 @@ def reference(
         evenly_chosen(videos[videos["split"] == part], MOST_VIDEOS[part])
         for part in (Split.VALIDATION, Split.TEST)
     )
-    measured = measure_videos(workspace, held_out, frames, extract, output / "reference.npz")
+    measured = measure_videos(workspace, held_out, frames, describe, output / "reference.npz")
     measured.to_parquet(output / "reference_videos.parquet", index=False)
     return {"videos": len(known), "features": int(fitted.means.shape[1])}
 
@@ -78,27 +78,27 @@ def evenly_chosen(videos: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def measure_videos(
-    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, extract: Extractor, stored: Path
+    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, describe: ClipDescriber, stored: Path
 ) -> pd.DataFrame:
     """The mean distance of a few frames of each video to the reference stored at `stored`, as column `distance`."""
-    from fourier_model.familiarity import Reference, distance
+    from fourier_model.familiarity import distance, load_reference
 
-    with np.load(stored, allow_pickle=False) as arrays:
-        fitted = Reference(arrays["means"].astype(np.float64), arrays["whitening"].astype(np.float64))
-    features = video_features(workspace, videos, frames, extract, "features of videos")
+    fitted = load_reference(stored)
+    features = video_features(workspace, videos, frames, describe, "features of videos")
     columns = ["video_id", "dataset", "group_id", "label", "split"]
     return videos[columns].assign(distance=[float(distance(fitted, own).mean()) for own in features])
 
 
 def video_features(
-    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, extract: Extractor, work: str
+    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, describe: ClipDescriber, work: str
 ) -> list[NDArray[np.float32]]:
     """Features of a few frames of each video, shape (frames, features), in the order of `videos`."""
     paths = frame_paths(frames[frames["video_id"].isin(videos["video_id"])], FRAMES)
     progress = Progress("features", work)
     found = []
     for done, video in enumerate(videos["video_id"], start=1):
-        found.append(extract(read_image(workspace.root / path) for path in paths[video]))
+        features, _ = describe(read_image(workspace.root / path) for path in paths[video])
+        found.append(features)
         if done % REPORTED_EVERY == 0 or done == len(videos):
             progress.report(done / len(videos), f"{done} of {len(videos)}")
     return found

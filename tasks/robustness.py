@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.metrics import CLASSES, Estimate, EvaluationSettings, auc, auc_difference
-from fourier_model.pooling import PoolingSettings, pool_logits
+from fourier_model.pooling import pool
 from storage.images import read_image
 from storage.manifest import FAKE, REAL
 from storage.workspace import Workspace
@@ -71,7 +71,7 @@ def robustness(
     for done, video in enumerate(videos["video_id"], start=1):
         clip = [read_image(workspace.root / path) for path in paths[video]]
         for name, level, perturbed in perturbed_clips(clip, str(video), seed):
-            logit = pooled(score(perturbed), pooling)
+            logit = pool(score(perturbed), pooling)
             rows.append({"perturbation": name, "level": level, "video_id": video, "logit": logit})
         progress.report(done / len(videos), f"{done} of {len(videos)}")
     scored = pd.DataFrame(rows).merge(videos[["video_id", "dataset", "group_id", "label"]], on="video_id")
@@ -99,11 +99,6 @@ def threshold_logit(calibration: Mapping[str, Any]) -> float:
     """The threshold as a logit before the calibration: of `calibration.json`, or of `metrics.json`, which holds the same."""
     odds = calibration["threshold"] / (1 - calibration["threshold"])
     return float(calibration["temperature"] * (np.log(odds) - calibration["bias"]))
-
-
-def pooled(logits: np.ndarray, pooling: PoolingSettings) -> float:
-    """The logit of one video of those of its frames."""
-    return float(pool_logits(np.zeros(len(logits)), logits, pooling).iloc[0])
 
 
 def perturbed_clips(clip: Images, name: str, seed: int) -> Iterator[tuple[str, int, Images]]:

@@ -9,10 +9,10 @@ from fourier_model.familiarity import (
     FamiliarityError,
     alarm_level,
     distance,
-    feature_extractor,
     fit_reference,
 )
 from fourier_model.settings import BackboneSettings, ModelSettings
+from fourier_model.temporal import clip_describer
 
 
 def gaussian(n, seed, shift=0.0):
@@ -98,7 +98,7 @@ def test_the_features_are_what_the_head_reads(branch):
     settings = ModelSettings(frequency_branch=branch, output="softmax")
     model = build_detector(settings, backbone, 75, seed=0)
     image = np.random.default_rng(0).uniform(0, 255, (80, 90, 3)).astype(np.float32)
-    features = feature_extractor(model)([image, image])
+    features, _ = clip_describer(model)([image, image])
     read = keras.Model(model.input, model.get_layer("dropout1").input)(image[None], training=False)
     np.testing.assert_allclose(features[0], read.numpy()[0], rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(features[0], features[1])

@@ -10,7 +10,7 @@ from fourier_model.detector import save_detector
 from fourier_model.examples import Frames
 from fourier_model.scoring import image_scorer, load_frame
 from fourier_model.settings import TrainSettings
-from fourier_model.temporal import FILE, clip_scorer, on_features, open_scorer, temporal_head
+from fourier_model.temporal import FILE, clip_describer, on_features, open_scorer, temporal_head
 from fourier_model.temporal_training import train_temporal_head
 from fourier_model.training import TrainingError
 
@@ -72,7 +72,9 @@ def test_an_order_in_time_that_single_frames_cannot_show_is_found_on_videos_it_n
     parts = [write_videos(tmp_path, count, seed) for seed, count in ((1, 40), (2, 20), (3, 30))]
     trained = train_temporal_head(detector, *parts[:2], SETTINGS, 0.0, 0)
     assert trained.facts["kept"]
-    labels, with_time = video_logits(clip_scorer(detector, trained.model), parts[2])
+    labels, with_time = video_logits(
+        lambda images: clip_describer(detector, trained.model)(images)[1], parts[2]
+    )
     assert roc_auc_score(labels, with_time) > 0.95
     assert roc_auc_score(labels, video_logits(image_scorer(detector), parts[2])[1]) < 0.7
 
@@ -108,10 +110,10 @@ def test_the_padding_of_a_shorter_video_does_not_show_in_its_residuals():
 def test_a_video_of_one_frame_keeps_its_logit_and_no_frame_gives_none():
     detector = frame_detector()
     detector.set_weights([np.ones(weight.shape) for weight in detector.get_weights()])
-    score = clip_scorer(detector, on_features(moved_head(), np.eye(3, 4, dtype=np.float32)))
+    describe = clip_describer(detector, on_features(moved_head(), np.eye(3, 4, dtype=np.float32)))
     image = np.full((EDGE, EDGE, 3), 100.0, np.float32)
-    np.testing.assert_array_equal(score([image]), image_scorer(detector)([image]))
-    assert score([]).shape == (0,)
+    np.testing.assert_array_equal(describe([image])[1], image_scorer(detector)([image]))
+    assert describe([])[1].shape == (0,)
 
 
 def test_the_saved_head_scores_as_the_trained_one_and_stands_beside_the_detector(tmp_path):
@@ -122,7 +124,7 @@ def test_the_saved_head_scores_as_the_trained_one_and_stands_beside_the_detector
     save_detector(detector, tmp_path / "model.keras")
     np.testing.assert_array_equal(open_scorer(tmp_path)(images), image_scorer(detector)(images))
     save_detector(head, tmp_path / FILE)
-    expected = clip_scorer(detector, head)(images)
+    _, expected = clip_describer(detector, head)(images)
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(open_scorer(tmp_path)(images), expected, rtol=1e-6)
 
