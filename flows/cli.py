@@ -67,6 +67,16 @@ WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="How many videos at once; the number of processors by default."),
 ]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="DIR",
+        help="The detector's folder, `model` of `run --json`; the promoted one of the workspace by default.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Work = Callable[["Settings", Path, Runner, int | None], dict[str, Any]]
 
@@ -143,16 +153,7 @@ def train(settings: "Settings", root: Path, runner: Runner, workers: int | None)
 @app.command()
 def evaluate(
     datasets: DataSets = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="DIR",
-            help="The detector's folder, `model` of `run --json`; the promoted one of the workspace by default.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelOption = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also perturb the frames in eight ways, at each level.")
     ] = False,
@@ -184,6 +185,52 @@ def evaluate(
         evaluated = evaluate_with(settings, model, str(root), runner, workers, **asked)
         summary = evaluate_summary(root, model, evaluated)
     _print(summary, as_json)
+
+
+@app.command()
+def detect(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Videos, images, folders of them; - reads paths from stdin, one a line."
+        ),
+    ],
+    model: ModelOption = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames",
+            min=1,
+            max=10_000,
+            help="Most frames of each clip to look at; as in training by default.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write a .json, .csv or .parquet file."),
+    ] = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Judge clips that nobody labelled: real, fake or uncertain, with a probability, its interval, and what makes it doubtful.
+
+    Example: fourier-deepfake detect clip.mp4 folder --model workspace/models/KEY --output verdicts.csv
+    """
+    with _messages():
+        from flows.terminal import log_to_terminal
+        from storage.workspace import Workspace
+        from tasks.promotion import promoted_folder
+
+        with log_to_terminal():
+            from flows.detect import detect_paths, listed
+            from tasks.detect import Detector
+
+            folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+            detector = Detector.load(folder, frames=frames)
+            failed = detect_paths(detector, listed(paths), output, as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

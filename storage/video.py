@@ -91,6 +91,8 @@ class VideoInfo:
     frame_count: int
     codec: str
     has_audio: bool = False
+    bits_per_pixel: float | None = None
+    """Mean size of a picture's packet over its pixels; None for images in a row."""
     note: str | None = None
     """What is wrong with the file though it can be read."""
 
@@ -112,6 +114,8 @@ class _Header:
     pts: int | None
     dts: int | None
     duration: int
+    size: int
+    """Bytes."""
     is_key: bool
     is_shown: bool
 
@@ -343,6 +347,9 @@ class VideoReader:
             frame_count=len(self._times),
             codec=self._stream.codec.canonical_name,
             has_audio=bool(self._container.streams.audio),
+            bits_per_pixel=8
+            * sum(header.size for header in self._headers)
+            / (len(self._times) * width * height),
             note=self._cut_off(fps, duration),
         )
 
@@ -421,6 +428,7 @@ def _header(packet: "Packet[VideoStream]") -> _Header:
         pts=packet.pts,
         dts=packet.dts,
         duration=packet.duration or 0,
+        size=packet.size,
         is_key=packet.is_keyframe,
         is_shown=not (packet.is_discard or packet.is_corrupt),
     )

@@ -1,0 +1,275 @@
+"""A trained detector on clips that nobody labelled: what it says of each, how sure that is, and what speaks against it."""
+
+import hashlib
+import logging
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fourier_model.faces import FaceTrack
+from storage.images import decode_image
+from storage.layouts.base import DataSetError, is_image, is_video, read_tree
+from storage.video import UnreadableVideo, VideoFile, VideoInfo, evenly_spread
+from tasks.clip import (
+    FACE_DETECTIONS,
+    ExtractionSettings,
+    encode_pixels,
+    find_faces,
+    note_lost,
+    open_clip,
+    whole_pixels,
+)
+from tasks.judgement import FaceJudgement, FrameScore, Judgement
+from tasks.model import TrainedModel, open_model
+from tasks.quality import warn_of_clip, warn_of_face
+from tasks.weighing import Familiarity, Scale
+
+logger = logging.getLogger(__name__)
+
+Describe = Callable[[Iterable[Any]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+MOST_FACES = 6
+"""Of a clip that are judged, the largest and longest seen; a warning says how many more there are."""
+LEAST_LOOKS = 2
+"""Of a face beside the main one: what looks like a face in a single one of the frames is often none."""
+
+
+@dataclass
+class Pictures:
+    """The pictures of one face of a clip, or its whole frames: as files' contents, in the order of time."""
+
+    position: str
+    frames: list[tuple[int, float | None, dict[str, int] | None]] = field(default_factory=list)
+    """Index, seconds since the first frame, and the face's box in source pixels."""
+    contents: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is judged of a file."""
+
+    info: VideoInfo
+    wanted: int
+    """How many frames were asked for."""
+    pictures: list[Pictures]
+    """Faces from the left to the right; none where there is no face."""
+    warnings: tuple[str, ...]
+
+
+class Detector:
+    """A detector that is loaded: judges one clip after the other, each the same whatever is judged beside it.
+
+    Not for use by two threads at once.
+    """
+
+    def __init__(self, model: TrainedModel, describe: Describe, frames: int | None = None) -> None:
+        record = model.record()
+        self.model = model
+        self.settings = extraction_settings(record["configuration"], frames)
+        self.scale = Scale.of(model.calibration())
+        self.familiarity = Familiarity.load(Path(model.root))
+        self._describe = describe
+        self._input_size: int = record["input_size"]
+
+    @classmethod
+    def load(cls, folder: Path | str, *, frames: int | None = None) -> Self:
+        """Load the detector in a folder, `model` of `run --json`.
+
+        At most `frames` are looked at of each clip; by default as many as in training.
+        Raises ModelError for a folder that is no detector, is damaged, or was packed by another release.
+        """
+        model = open_model(Path(folder))
+        from fourier_model.temporal import open_describer
+
+        return cls(model, open_describer(Path(model.root)), frames)
+
+    def judge_all(self, paths: Iterable[Path | str]) -> Iterator[Judgement]:
+        """Judge videos and images in turn, each as it is asked for; a folder stands for those below it, like in `expand`."""
+        return map(self.judge, expand(paths))
+
+    def judge(self, path: Path | str) -> Judgement:
+        """Judge a video or an image. One that cannot be read is a judgement too: status `failed`, with the reason."""
+        path, digest = Path(path), None
+        try:
+            before = _state(path)
+            digest = _sha256(path)
+            judged = self._judge(path, read_clip(path, self.settings))
+            if _state(path) != before:
+                reason = "changed while it was read: judge it again when it is complete"
+                raise UnreadableVideo(path, reason)
+        except UnreadableVideo as error:
+            judged = Judgement(path=str(path), status="failed", reason=error.reason, model=self.model.digest)
+        except OSError as error:
+            reason = f"cannot be opened ({error.strerror}): check the path and its permissions"
+            judged = Judgement(path=str(path), status="failed", reason=reason, model=self.model.digest)
+        return judged.model_copy(update={"sha256": digest})
+
+    def _judge(self, path: Path, clip: Clip) -> Judgement:
+        faces = tuple(self._judge_face(path, pictures, clip.wanted) for pictures in clip.pictures)
+        several = len(faces) > 1
+        told = [f"{face.position}: {text}" if several else text for face in faces for text in face.warnings]
+        judged = Judgement(
+            path=str(path),
+            status="abstained",
+            faces=faces,
+            frames_scored=len({frame.frame_index for face in faces for frame in face.frames}),
+            reason=f"no face in the {min(clip.wanted, FACE_DETECTIONS)} frames that were looked at",
+            warnings=(*warn_of_clip(clip.info), *clip.warnings, *told),
+            width=clip.info.width,
+            height=clip.info.height,
+            duration_s=clip.info.duration_s,
+            codec=clip.info.codec,
+            model=self.model.digest,
+        )
+        if not faces:
+            return judged
+        top = max(faces, key=lambda face: face.probability_fake)
+        return judged.model_copy(
+            update={
+                "status": "scored",
+                "probability_fake": top.probability_fake,
+                "verdict": top.verdict,
+                "interval": top.interval,
+                "reason": self.scale.why_uncertain if top.verdict == "uncertain" else None,
+            }
+        )
+
+    def _judge_face(self, path: Path, pictures: Pictures, wanted: int) -> FaceJudgement:
+        features, logits = self._describe(decode_image(content, path) for content in pictures.contents)
+        probability, interval, verdict = self.scale.weigh(logits)
+        distance, unfamiliar = self.familiarity.measure(features)
+        boxes = [box for _, _, box in pictures.frames if box]
+        asked = self.settings.per_video
+        warnings = [*warn_of_face(len(logits), wanted, asked, boxes, self._input_size)]
+        if distance is not None and unfamiliar:
+            warnings.append(self.familiarity.words(distance))
+        scores = zip(pictures.frames, self.scale.probabilities(logits), strict=True)
+        return FaceJudgement(
+            position=pictures.position,
+            probability_fake=probability,
+            interval=interval,
+            verdict=verdict,
+            frames_scored=len(logits),
+            distance=distance,
+            unfamiliar=unfamiliar,
+            warnings=tuple(warnings),
+            frames=tuple(
+                FrameScore(frame_index=index, timestamp_s=time, probability_fake=score, face_box=box)
+                for (index, time, box), score in scores
+            ),
+        )
+
+
+def extraction_settings(configuration: dict[str, Any], frames: int | None = None) -> ExtractionSettings:
+    """How a detector's training took frames; faces are cut out of whole frames where it was trained on ready-made crops."""
+    names = set(ExtractionSettings.model_fields)
+    values = {name: value for name, value in configuration["frames"].items() if name in names}
+    default = configuration["dataset"]["content"]
+    contents = {dataset["content"] or default for dataset in configuration["datasets"]}
+    crop = {"crop": "face"} if "faces" in contents else {}
+    count = {"per_video": frames} if frames else {}
+    return ExtractionSettings.model_validate(values | crop | count)
+
+
+def expand(paths: Iterable[Path | str]) -> Iterator[Path]:
+    """The files to judge: a folder stands for all videos and images below it, in natural order; any other path for itself.
+
+    Hidden files, and links that leave the folder, are left out. A folder without any is kept: judging it says so.
+    """
+    for path in map(Path, paths):
+        yield from _below(path) if path.is_dir() else [path]
+
+
+def _below(folder: Path) -> list[Path]:
+    try:
+        names = read_tree(folder).files
+    except DataSetError as error:
+        logger.warning("%s", error)
+        names = ()
+    return [folder / name for name in names if is_video(name) or is_image(name)] or [folder]
+
+
+def read_clip(path: Path, settings: ExtractionSettings) -> Clip:
+    """Read what is judged of a video or an image, as `extract` does, but of all its faces.
+
+    Raises UnreadableVideo for content that cannot be read, OSError for a file that cannot be opened.
+    """
+    kind: Literal["images", "video"] = "images" if is_image(path.name) else "video"
+    video = VideoFile(root=str(path.parent), files=(path.name,), kind=kind, digest="")
+    with open_clip(video) as clip:
+        wanted = evenly_spread(clip.info.frame_count, settings.per_video)
+        tracks: list[FaceTrack | None] = [None]
+        warnings: list[str] = []
+        if settings.crop == "face":
+            tracks, left_out = _judged_faces(find_faces(clip, video, wanted))
+            if not tracks:
+                return Clip(clip.info, len(wanted), [], ())
+            if left_out:
+                warnings.append(f"{left_out} more faces, smaller or seen for a shorter time, were not judged")
+        pictures = [Pictures("whole frame") for _ in tracks]
+        read = []
+        for frame in clip.frames(wanted):
+            read.append(frame.index)
+            for own, track in zip(pictures, tracks, strict=True):
+                place = track.at(frame.index) if track else None
+                if track and not place:
+                    continue
+                box = place[0] if place else None
+                own.contents.append(encode_pixels(frame, box, settings)[1])
+                told = whole_pixels(box, frame.image) if box else None
+                own.frames.append((frame.index, frame.timestamp_s, told))
+        if lost := note_lost(video, wanted, read):
+            warnings.append(lost)
+        return Clip(
+            clip.info,
+            len(wanted),
+            _named([own for own in pictures if own.contents], clip.info),
+            tuple(warnings),
+        )
+
+
+def _judged_faces(tracks: list[FaceTrack]) -> tuple[list[FaceTrack | None], int]:
+    """The faces to judge, the main one first, and how many more there are."""
+    ranked = sorted(tracks, key=lambda track: -track.weight)
+    looks = len(ranked[0].looked) if ranked else 0
+    seen = [
+        track
+        for place, track in enumerate(ranked)
+        if place == 0 or len(track.faces) >= min(LEAST_LOOKS, looks)
+    ]
+    return list(seen[:MOST_FACES]), len(seen[MOST_FACES:])
+
+
+def _named(pictures: list[Pictures], info: VideoInfo) -> list[Pictures]:
+    """Faces from the left to the right, named by where they are on average; whole frames as they are."""
+    centres = []
+    for own in pictures:
+        boxes = [box for _, _, box in own.frames if box]
+        if not boxes:
+            return pictures
+        centres.append(np.mean([box["x"] + box["width"] / 2 for box in boxes]) / info.width)
+    order = np.argsort(centres, kind="stable")
+    for number, place in enumerate(order, start=1):
+        side = ("left", "centre", "right")[min(2, int(3 * centres[place]))]
+        pictures[place].position = f"face {number} of {len(pictures)}, {side}"
+    return [pictures[place] for place in order]
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What tells that a file changed. Raises UnreadableVideo for what is no file, OSError where it is not there."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise UnreadableVideo(path, "is a folder in which no video and no image can be found")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableVideo(path, "is no file: name a video, an image or a folder of them")
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
