@@ -17,6 +17,7 @@ from storage.workspace import Workspace
 from tasks.audit import AUDIT
 from tasks.bundle import BUNDLE
 from tasks.calibrate import CALIBRATE
+from tasks.clip import ExtractionSettings
 from tasks.evaluate import EVALUATE
 from tasks.explore import EXPLORE, ExploreSettings
 from tasks.report import REPORT
@@ -27,6 +28,12 @@ FRAMES = 3
 SETTINGS = EvaluationSettings(resamples=200)
 CALIBRATING = {"size": SIZE, "pooling": PoolingSettings(), "abstention": AbstentionSettings(), "seed": 0}
 EXPLORING = ExploreSettings(bins=16, resamples=200, samples=3)
+TAKEN = {
+    "frames": ExtractionSettings(per_video=6, format="png").model_dump(mode="json") | {"size": SIZE},
+    "dataset": {"content": "scenes"},
+    "datasets": [{"content": None}],
+}
+"""What the detector's configuration says of how frames are taken."""
 NASTY = "<script>alert('x')</script> & \"so\" on.mp4"
 
 
@@ -190,7 +197,7 @@ def world(tmp_path_factory) -> World:
     made["calibrate"] = world.run(CALIBRATE, **scored, **CALIBRATING)
     made["evaluate"] = world.run(EVALUATE, **scored, calibration=made["calibrate"], settings=SETTINGS, seed=0)
     judged = scored | {"calibration": made["calibrate"], "evaluation": made["evaluate"]}
-    configuration = {"backbone": {"name": "compact"}, "seed": 0, "note": "<b>"}
+    configuration = {"backbone": {"name": "compact"}, "seed": 0, "note": "<b>"} | TAKEN
     made["bundle"] = world.run(BUNDLE, **judged, configuration=configuration, code_version="0.1.0")
     made["report"] = world.run(
         REPORT,
