@@ -1,25 +1,19 @@
 """What time says beyond single frames: a residual to each frame's logit, from how the features change from frame to frame."""
 
 import random
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
+from fourier_model.describing import ClipDescriber, Describe, Floats
 from fourier_model.detector import head_input, load_detector
 from fourier_model.scoring import ImageScorer, image_function
 
 FILE = "temporal.keras"
 """Beside the detector's `model.keras`, where there is a temporal head."""
 UNITS, KERNEL, DILATIONS = 32, 3, (1, 2)
-
-Floats = NDArray[np.float32]
-Describe = Callable[[Any], tuple[Floats, float]]
-ClipDescriber = Callable[[Iterable[Any]], tuple[Floats, Floats]]
 
 
 def temporal_head(directions: int, dropout: float, seed: int) -> keras.Model:
@@ -77,27 +71,15 @@ def open_describer(folder: Path) -> ClipDescriber:
 
 
 def clip_describer(detector: keras.Model, head: keras.Model | None = None) -> ClipDescriber:
-    """A function of the images of one video, RGB in 0 to 255, shape (height, width, 3), in the order of time.
-
-    It returns what the detector's head reads of each, shape (images, features), and a logit of each, shape (images,), both float32.
-    """
-    describe = describer(detector)
-    width = head_input(detector).shape[-1]
-    residual = head and tf.function(
+    """What a detector says of clips, with its temporal head where there is one."""
+    if head is None:
+        return ClipDescriber(describer(detector))
+    infer = tf.function(
         lambda features: head(features, training=False),
-        input_signature=[tf.TensorSpec((1, None, width), tf.float32)],
+        input_signature=[tf.TensorSpec((1, None, head.input.shape[-1]), tf.float32)],
         jit_compile=False,
     )
-
-    def describe_clip(images: Iterable[Any]) -> tuple[Floats, Floats]:
-        described = [describe(image) for image in images]
-        features = np.array([own for own, _ in described], np.float32).reshape(len(described), width)
-        logits = np.array([logit for _, logit in described], np.float32)
-        if residual and len(described) > 1:
-            logits = np.asarray(logits + residual(features[None]).numpy()[0], np.float32)
-        return features, logits
-
-    return describe_clip
+    return ClipDescriber(describer(detector), lambda features: infer(features[None]).numpy()[0])
 
 
 def describer(detector: keras.Model) -> Describe:

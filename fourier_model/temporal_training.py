@@ -16,11 +16,12 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import roc_auc_score
 
 from fourier_model.blending import self_blend
+from fourier_model.describing import Describe, Floats
 from fourier_model.examples import Frames, native_images
 from fourier_model.losses import class_weights, log_losses
 from fourier_model.optimizer import optimizer
 from fourier_model.settings import TrainSettings
-from fourier_model.temporal import Describe, Floats, describer, on_features, temporal_head
+from fourier_model.temporal import describer, on_features, temporal_head
 from fourier_model.training import HISTORY, Progress, TrainingError
 
 PHASE = "temporal"

@@ -1,23 +1,26 @@
 """A trained detector on clips that nobody labelled: what it says of each, how sure that is, and what speaks against it."""
 
+import dataclasses
 import hashlib
 import logging
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fourier_model.describing import ClipDescriber
 from fourier_model.faces import FaceTrack
-from storage.images import decode_image
 from storage.layouts.base import DataSetError, is_image, is_video, read_tree
 from storage.video import UnreadableVideo, VideoFile, VideoInfo, evenly_spread
 from tasks.clip import (
     FACE_DETECTIONS,
     ExtractionSettings,
+    decode_pixels,
     encode_pixels,
     find_faces,
     note_lost,
@@ -31,34 +34,39 @@ from tasks.weighing import Familiarity, Scale
 
 logger = logging.getLogger(__name__)
 
-Describe = Callable[[Iterable[Any]], tuple[NDArray[np.float32], NDArray[np.float32]]]
-
 MOST_FACES = 6
 """Of a clip that are judged, the largest and longest seen; a warning says how many more there are."""
 LEAST_LOOKS = 2
 """Of a face beside the main one: what looks like a face in a single one of the frames is often none."""
 
 
-@dataclass
-class Pictures:
-    """The pictures of one face of a clip, or its whole frames: as files' contents, in the order of time."""
+@dataclass(frozen=True)
+class Picture:
+    """One picture of one face, or a whole frame."""
 
-    position: str
-    frames: list[tuple[int, float | None, dict[str, int] | None]] = field(default_factory=list)
-    """Index, seconds since the first frame, and the face's box in source pixels."""
-    contents: list[bytes] = field(default_factory=list)
+    face: int
+    """Number of the face in `Clip.faces`; 0 for whole frames."""
+    frame_index: int
+    timestamp_s: float | None
+    face_box: dict[str, int] | None
+    """In source pixels."""
+    content: bytes
+    """Of an image file, as `extract` would store it."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is judged of a file."""
+    """An open file, and what is judged of it."""
 
     info: VideoInfo
     wanted: int
-    """How many frames were asked for."""
-    pictures: list[Pictures]
-    """Faces from the left to the right; none where there is no face."""
-    warnings: tuple[str, ...]
+    """How many frames are asked for."""
+    faces: int
+    """How many there are; 1 for whole frames."""
+    warnings: list[str]
+    """Complete as the pictures are read."""
+    pictures: Iterator[Picture]
+    """In the order of time."""
 
 
 class Detector:
@@ -67,13 +75,13 @@ class Detector:
     Not for use by two threads at once.
     """
 
-    def __init__(self, model: TrainedModel, describe: Describe, frames: int | None = None) -> None:
+    def __init__(self, model: TrainedModel, describe: ClipDescriber, frames: int | None = None) -> None:
         record = model.record()
         self.model = model
         self.settings = extraction_settings(record["configuration"], frames)
         self.scale = Scale.of(model.calibration())
         self.familiarity = Familiarity.load(Path(model.root))
-        self._describe = describe
+        self.describe = describe
         self._input_size: int = record["input_size"]
 
     @classmethod
@@ -98,7 +106,8 @@ class Detector:
         try:
             before = _state(path)
             digest = _sha256(path)
-            judged = self._judge(path, read_clip(path, self.settings))
+            with read_clip(path, self.settings) as clip:
+                judged = self._judge(path, clip)
             if _state(path) != before:
                 reason = "changed while it was read: judge it again when it is complete"
                 raise UnreadableVideo(path, reason)
@@ -110,7 +119,7 @@ class Detector:
         return judged.model_copy(update={"sha256": digest})
 
     def _judge(self, path: Path, clip: Clip) -> Judgement:
-        faces = tuple(self._judge_face(path, pictures, clip.wanted) for pictures in clip.pictures)
+        faces = self._judge_faces(clip)
         several = len(faces) > 1
         told = [f"{face.position}: {text}" if several else text for face in faces for text in face.warnings]
         judged = Judgement(
@@ -139,18 +148,47 @@ class Detector:
             }
         )
 
-    def _judge_face(self, path: Path, pictures: Pictures, wanted: int) -> FaceJudgement:
-        features, logits = self._describe(decode_image(content, path) for content in pictures.contents)
+    def _judge_faces(self, clip: Clip) -> tuple[FaceJudgement, ...]:
+        """Those that were seen, from the left to the right."""
+        pictures: list[Picture] = []
+
+        def images() -> Iterator[NDArray[np.uint8]]:
+            for picture in clip.pictures:
+                pictures.append(dataclasses.replace(picture, content=b""))
+                yield decode_pixels(picture.content)
+
+        described = list(self.describe.each(images()))
+        faces = []
+        for number in range(clip.faces):
+            places = [place for place, picture in enumerate(pictures) if picture.face == number]
+            own = [pictures[place] for place in places]
+            faces.append((own, *self.describe.in_time([described[place] for place in places])))
+        seen = [face for face in faces if face[0]]
+        seen.sort(key=lambda face: _centre(face[0]))
+        return tuple(
+            self._judge_face(
+                _position(number, len(seen), own, clip.info.width), own, features, logits, clip.wanted
+            )
+            for number, (own, features, logits) in enumerate(seen, start=1)
+        )
+
+    def _judge_face(
+        self,
+        position: str,
+        pictures: list[Picture],
+        features: NDArray[np.float32],
+        logits: NDArray[np.float32],
+        wanted: int,
+    ) -> FaceJudgement:
         probability, interval, verdict = self.scale.weigh(logits)
         distance, unfamiliar = self.familiarity.measure(features)
-        boxes = [box for _, _, box in pictures.frames if box]
+        boxes = [picture.face_box for picture in pictures if picture.face_box]
         asked = self.settings.per_video
         warnings = [*warn_of_face(len(logits), wanted, asked, boxes, self._input_size)]
         if distance is not None and unfamiliar:
             warnings.append(self.familiarity.words(distance))
-        scores = zip(pictures.frames, self.scale.probabilities(logits), strict=True)
         return FaceJudgement(
-            position=pictures.position,
+            position=position,
             probability_fake=probability,
             interval=interval,
             verdict=verdict,
@@ -159,8 +197,13 @@ class Detector:
             unfamiliar=unfamiliar,
             warnings=tuple(warnings),
             frames=tuple(
-                FrameScore(frame_index=index, timestamp_s=time, probability_fake=score, face_box=box)
-                for (index, time, box), score in scores
+                FrameScore(
+                    frame_index=picture.frame_index,
+                    timestamp_s=picture.timestamp_s,
+                    probability_fake=score,
+                    face_box=picture.face_box,
+                )
+                for picture, score in zip(pictures, self.scale.probabilities(logits), strict=True)
             ),
         )
 
@@ -194,43 +237,39 @@ def _below(folder: Path) -> list[Path]:
     return [folder / name for name in names if is_video(name) or is_image(name)] or [folder]
 
 
-def read_clip(path: Path, settings: ExtractionSettings) -> Clip:
-    """Read what is judged of a video or an image, as `extract` does, but of all its faces.
+@contextmanager
+def read_clip(path: Path, settings: ExtractionSettings) -> Iterator[Clip]:
+    """Open what is judged of a video or an image: what `extract` would store, but of all its faces, in memory, one at a time.
 
-    Raises UnreadableVideo for content that cannot be read, OSError for a file that cannot be opened.
+    Raises UnreadableVideo for content that cannot be read, also as the pictures are taken, OSError for a file that cannot be opened.
     """
     kind: Literal["images", "video"] = "images" if is_image(path.name) else "video"
     video = VideoFile(root=str(path.parent), files=(path.name,), kind=kind, digest="")
-    with open_clip(video) as clip:
-        wanted = evenly_spread(clip.info.frame_count, settings.per_video)
+    with open_clip(video) as source:
+        wanted = evenly_spread(source.info.frame_count, settings.per_video)
         tracks: list[FaceTrack | None] = [None]
         warnings: list[str] = []
         if settings.crop == "face":
-            tracks, left_out = _judged_faces(find_faces(clip, video, wanted))
-            if not tracks:
-                return Clip(clip.info, len(wanted), [], ())
+            tracks, left_out = _judged_faces(find_faces(source, video, wanted))
             if left_out:
                 warnings.append(f"{left_out} more faces, smaller or seen for a shorter time, were not judged")
-        pictures = [Pictures("whole frame") for _ in tracks]
-        read = []
-        for frame in clip.frames(wanted):
-            read.append(frame.index)
-            for own, track in zip(pictures, tracks, strict=True):
-                place = track.at(frame.index) if track else None
-                if track and not place:
-                    continue
-                box = place[0] if place else None
-                own.contents.append(encode_pixels(frame, box, settings)[1])
-                told = whole_pixels(box, frame.image) if box else None
-                own.frames.append((frame.index, frame.timestamp_s, told))
-        if lost := note_lost(video, wanted, read):
-            warnings.append(lost)
-        return Clip(
-            clip.info,
-            len(wanted),
-            _named([own for own in pictures if own.contents], clip.info),
-            tuple(warnings),
-        )
+
+        def pictures() -> Iterator[Picture]:
+            read = []
+            for frame in source.frames(wanted if tracks else ()):
+                read.append(frame.index)
+                for number, track in enumerate(tracks):
+                    place = track.at(frame.index) if track else None
+                    if track and not place:
+                        continue
+                    box = place[0] if place else None
+                    content = encode_pixels(frame, box, settings)[1]
+                    told = whole_pixels(box, frame.image) if box else None
+                    yield Picture(number, frame.index, frame.timestamp_s, told, content)
+            if tracks and (lost := note_lost(video, wanted, read)):
+                warnings.append(lost)
+
+        yield Clip(source.info, len(wanted), len(tracks), warnings, pictures())
 
 
 def _judged_faces(tracks: list[FaceTrack]) -> tuple[list[FaceTrack | None], int]:
@@ -245,19 +284,18 @@ def _judged_faces(tracks: list[FaceTrack]) -> tuple[list[FaceTrack | None], int]
     return list(seen[:MOST_FACES]), len(seen[MOST_FACES:])
 
 
-def _named(pictures: list[Pictures], info: VideoInfo) -> list[Pictures]:
-    """Faces from the left to the right, named by where they are on average; whole frames as they are."""
-    centres = []
-    for own in pictures:
-        boxes = [box for _, _, box in own.frames if box]
-        if not boxes:
-            return pictures
-        centres.append(np.mean([box["x"] + box["width"] / 2 for box in boxes]) / info.width)
-    order = np.argsort(centres, kind="stable")
-    for number, place in enumerate(order, start=1):
-        side = ("left", "centre", "right")[min(2, int(3 * centres[place]))]
-        pictures[place].position = f"face {number} of {len(pictures)}, {side}"
-    return [pictures[place] for place in order]
+def _centre(pictures: list[Picture]) -> float:
+    """Where a face is across the frame on average, pixels; 0 for whole frames."""
+    boxes = [picture.face_box for picture in pictures if picture.face_box]
+    return float(np.mean([box["x"] + box["width"] / 2 for box in boxes])) if boxes else 0.0
+
+
+def _position(number: int, faces: int, pictures: list[Picture], width: int) -> str:
+    """What the face is called that is the `number`th from the left."""
+    if not pictures[0].face_box:
+        return "whole frame"
+    side = ("left", "centre", "right")[min(2, int(3 * _centre(pictures) / width))]
+    return f"face {number} of {faces}, {side}"
 
 
 def _state(path: Path) -> tuple[int, int, int]:

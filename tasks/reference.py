@@ -1,15 +1,14 @@
 """What a detector carries along of its data: which videos they were, and how their features are distributed."""
 
 import logging
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from fourier_model.describing import ClipDescriber
 from storage.images import read_image
 from storage.manifest import Split
 from storage.workspace import Workspace
@@ -18,8 +17,6 @@ from tasks.progress import Progress
 from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
-
-ClipDescriber = Callable[[Iterable[Any]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 COLUMNS = ["video_id", "dataset", "group_id", "label", "split", "digest"]
 FRAMES = 4  # of each video, evenly spread
