@@ -108,10 +108,13 @@ def run(settings: "Settings", root: Path, runner: Runner, workers: int | None) -
 
     Example: fourier-deepfake run my_videos --preset standard --set train.epochs=20
     """
-    from flows.pipeline import pipeline
+    from flows.observe import unwatched
+    from flows.pipeline import pipeline, unchanged
     from flows.summary import pipeline_summary
+    from storage.workspace import Workspace
 
-    return pipeline_summary(root, pipeline(settings, str(root), runner, workers))
+    found = unchanged(settings, Workspace(root)) if unwatched() else None
+    return pipeline_summary(root, found or pipeline(settings, str(root), runner, workers))
 
 
 @flow_command

@@ -49,10 +49,15 @@ def task_runner(runner: Runner, workers: int | None) -> TaskRunner[Any]:
     )
 
 
+def unwatched() -> bool:
+    """Whether no server is named that runs could be watched on."""
+    return not get_current_settings().api.url
+
+
 @contextmanager
 def quick_alone() -> Iterator[None]:
     """Without a server, no heartbeats: nobody listens to them, and each flow would wait up to a second for their thread."""
-    if get_current_settings().api.url:
+    if not unwatched():
         yield
         return
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):

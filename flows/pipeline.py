@@ -1,5 +1,7 @@
 """The whole walk: prepare, explore, train, and one report over all of it."""
 
+import logging
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow
@@ -13,8 +15,11 @@ from flows.train import Trained, record_training, train, train_and_judge
 from flows.walk import Plan, Run, Step, Walk
 from storage.workspace import Workspace
 from tasks.explain import EXPLAIN
+from tasks.records import read_records
 from tasks.report import REPORT
 from tasks.stage import Artifact
+
+logger = logging.getLogger(__name__)
 
 
 class Piped(BaseModel):
@@ -59,11 +64,34 @@ def report_all(
 def plan(settings: Settings, workspace: Workspace) -> list[Step]:
     """What `pipeline` would do, stage by stage; makes nothing."""
     walk = Plan(workspace)
+    _look_up(walk, settings)
+    return walk.steps
+
+
+def unchanged(settings: Settings, workspace: Workspace) -> Piped | None:
+    """What `pipeline` would return where a run of these settings is recorded and none of its stages would run; None elsewhere.
+
+    Files are checked as in a run, and a record of the call is left, but there is no flow run: a server to tell of it takes longer to start than
+    all the checks.
+    """
+    started, configuration = datetime.now(UTC), settings.model_dump(mode="json")
+    if not any(run.kind == "run" and run.configuration == configuration for run in read_records(workspace)):
+        return None
+    walk = Plan(workspace)
+    trained, report = _look_up(walk, settings)
+    if not all(step.cached for step in walk.steps):
+        return None
+    logger.info("nothing changed: every stage is as it was left")
+    record = record_training(workspace, "run", settings, trained, walk.steps, started=started, report=report)
+    return Piped(trained=trained, report=report, record=record, steps=walk.steps)
+
+
+def _look_up(walk: Plan, settings: Settings) -> tuple[Trained, Artifact]:
+    """The detector and the report as far as they are there."""
     catalogue, split = prepare_videos(walk, settings, list_videos(walk, settings))
     audit, exploration = explore_split(walk, settings, catalogue, split)
     trained = train_and_judge(walk, settings, catalogue, split)
-    report_all(walk, settings, split, audit, exploration, trained)
-    return walk.steps
+    return trained, report_all(walk, settings, split, audit, exploration, trained)
 
 
 @flow(name="pipeline", flow_run_name=run_name)

@@ -18,18 +18,25 @@ def record_run(
     settings: Settings,
     model: Path,
     steps: list[Step],
+    *,
+    started: datetime | None = None,
     **artifacts: Artifact | None,
 ) -> str:
-    """Write the record of the flow run under way; `artifacts` by stage, `split` and `evaluate` among them. Returns its path."""
+    """Write the record of the flow run under way, or of what began at `started` without one. Returns its path.
+
+    `artifacts` are those that came out, by stage, `split` and `evaluate` among them.
+    """
     context = FlowRunContext.get()
-    assert context is not None
+    if started is None:
+        assert context is not None
+        started = context.start_time
     finished = datetime.now(UTC)
     path = leave_record(
         workspace,
         kind,
         finished=finished,
-        seconds=(finished - context.start_time).total_seconds(),
-        flow_run=str(context.flow_run.id) if context.flow_run else None,
+        seconds=(finished - started).total_seconds(),
+        flow_run=str(context.flow_run.id) if context and context.flow_run else None,
         configuration=settings.model_dump(mode="json"),
         model=model,
         artifacts=artifacts,

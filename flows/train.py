@@ -1,6 +1,7 @@
 """The third part of the walk: train a detector, calibrate it, judge it, pack it."""
 
 import json
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -96,15 +97,18 @@ def record_training(
     settings: Settings,
     trained: Trained,
     steps: list[Step],
+    *,
+    started: datetime | None = None,
     **more: Artifact,
 ) -> str:
-    """Write the record of a flow run that trained; `more` are artifacts by stage beside those of the training. Returns its path."""
+    """`record_run` of a run that trained; `more` are artifacts by stage beside those of the training. Returns the record's path."""
     return record_run(
         workspace,
         kind,
         settings,
         trained.bundle.folder(workspace),
         steps,
+        started=started,
         split=trained.split,
         train=trained.training,
         evaluate=trained.evaluation,

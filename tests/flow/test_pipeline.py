@@ -7,12 +7,13 @@ import pytest
 
 from flows.config import Settings
 from flows.explore import explore
-from flows.pipeline import pipeline, plan
+from flows.pipeline import pipeline, plan, unchanged
 from flows.prepare import prepare
 from flows.summary import explore_summary, pipeline_summary, prepare_summary
 from flows.walk import actions
 from storage.layouts.base import DataSetError
 from storage.workspace import Workspace
+from tasks.records import read_records
 from tasks.sample import SampleSettings, write_sample
 from tasks.split import SplitError
 
@@ -52,6 +53,17 @@ def test_the_pipeline_runs_once_and_then_only_what_a_change_asks_for(tmp_path, t
 
     again = pipeline_summary(tmp_path, pipeline(tiny_settings, str(tmp_path)))
     assert again["stages"] == dict.fromkeys(STAGES, "cached")
+
+    # Without a flow the same is found, and nothing where a file is not as it was left.
+    workspace, report = Workspace(tmp_path), Path(summary["report"])
+    looked_up = unchanged(tiny_settings, workspace)
+    assert looked_up
+    assert pipeline_summary(tmp_path, looked_up) | {"record": again["record"]} == again
+    assert len(read_records(workspace)) == 3
+    report.write_text("altered", "utf-8")
+    assert unchanged(tiny_settings, workspace) is None
+    report.write_text(page, "utf-8")
+    assert unchanged(changed(tiny_settings, seed=1), workspace) is None
 
     other = changed(tiny_settings, train=tiny_settings.train.model_dump() | {"learning_rate": 0.002})
     planned = actions(plan(other, Workspace(tmp_path)))
