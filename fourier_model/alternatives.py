@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from fourier_model.excitation import Excitation, require_channels
+from fourier_model.transforms import FastTransforms, Transforms
 
 DCT_FREQUENCIES = 16
 
@@ -68,6 +69,8 @@ class GlobalFilter(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         ValueError: For maps of an unknown size.
     """
 
+    transforms: Transforms = FastTransforms()
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the filters; the size of the maps must be known."""
         channels = require_channels(input_shape)
@@ -84,8 +87,8 @@ class GlobalFilter(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Filter the maps."""
         maps = tf.transpose(tf.cast(inputs, tf.float32), (0, 3, 1, 2))
-        filters = tf.complex(tf.convert_to_tensor(self.real), tf.convert_to_tensor(self.imaginary))
-        filtered = tf.signal.irfft2d(tf.signal.rfft2d(maps) * filters, fft_length=inputs.shape[1:3])
+        spectrum = self.transforms.multiply(self.transforms.forward(maps), self.real, self.imaginary)
+        filtered = self.transforms.inverse(spectrum, *inputs.shape[1:3])
         return ops.cast(tf.transpose(filtered, (0, 2, 3, 1)), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

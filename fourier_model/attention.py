@@ -11,6 +11,7 @@ from keras import ops
 from fourier_model.bands import band_energies, phase_peakedness, radial_bands, spectral_shape
 from fourier_model.excitation import Excitation, require_channels
 from fourier_model.original import original_attention, original_attention_over_space
+from fourier_model.transforms import FastTransforms, Spectrum, Transforms
 
 FORMULAS = {"original": original_attention, "original_axes": original_attention_over_space}
 MODES = ("spectral", *FORMULAS)
@@ -51,6 +52,8 @@ class FourierAttention(Excitation):
     Raises:
         ValueError: For an unknown mode, fewer than one band, a reduction below one, or the configuration of a later version.
     """
+
+    transforms: Transforms = FastTransforms()
 
     def __init__(
         self,
@@ -98,14 +101,16 @@ class FourierAttention(Excitation):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Weigh the maps."""
         if self.mode in FORMULAS:
-            return ops.cast(FORMULAS[self.mode](tf.cast(inputs, tf.float32)), self.compute_dtype)
+            return ops.cast(
+                FORMULAS[self.mode](tf.cast(inputs, tf.float32), self.transforms), self.compute_dtype
+            )
         maps = _channels_first(inputs)
         height, width, bands = self._geometry(maps)
-        transform = tf.signal.rfft2d(maps)
-        hidden = self.hidden(self._descriptor(maps, transform, bands))
+        spectrum = self.transforms.forward(maps)
+        hidden = self.hidden(self._descriptor(maps, spectrum, bands))
         weights = tf.einsum("bk,khw->bhw", self.band_gains(hidden), bands)[:, None]
-        weighted = transform * tf.complex(weights, tf.zeros_like(weights))
-        weighted_maps = tf.signal.irfft2d(weighted, fft_length=(height, width))
+        weighted = self.transforms.multiply(spectrum, weights, tf.zeros_like(weights))
+        weighted_maps = self.transforms.inverse(weighted, height, width)
         weighted_maps = (
             tf.ensure_shape(weighted_maps, maps.shape) * self.channel_gains(hidden)[:, :, None, None]
         )
@@ -119,7 +124,7 @@ class FourierAttention(Excitation):
     def descriptor(self, maps: tf.Tensor) -> tf.Tensor:
         """The number d of each map, float32, shape (batch, channels)."""
         first = _channels_first(maps)
-        return self._descriptor(first, tf.signal.rfft2d(first), self._geometry(first)[2])
+        return self._descriptor(first, self.transforms.forward(first), self._geometry(first)[2])
 
     def band_gains(self, hidden: tf.Tensor) -> tf.Tensor:
         """The gains of the bands, shape (batch, bands), 0 to 2."""
@@ -156,17 +161,18 @@ class FourierAttention(Excitation):
         height, width = height or shape[2], width or shape[3]
         return height, width, radial_bands(height, width, self.bands)
 
-    def _descriptor(self, maps: tf.Tensor, transform: tf.Tensor, bands: tf.Tensor) -> tf.Tensor:
+    def _descriptor(self, maps: tf.Tensor, spectrum: Spectrum, bands: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(maps)
         height, width = shape[2], shape[3]
-        found = _weigh(transform, bands, width, self.alpha)
+        found = _weigh(self.transforms.power(spectrum), bands, width, self.alpha)
         if self.phase:
-            found += self.beta * phase_peakedness(transform, height, width)
+            found += self.beta * phase_peakedness(spectrum, height, width, self.transforms)
         if self.tiles:
             quarters = _quarters(maps)
             down, across = tf.shape(quarters)[2], tf.shape(quarters)[3]
             quarter_bands = radial_bands(down, across, self.bands)
-            each = _weigh(tf.signal.rfft2d(quarters), quarter_bands, across, self.gamma)
+            power = self.transforms.power(self.transforms.forward(quarters))
+            each = _weigh(power, quarter_bands, across, self.gamma)
             found += tf.reduce_mean(tf.reshape(each, (4, shape[0], shape[1])), axis=0)
         return found
 
@@ -175,10 +181,10 @@ def _channels_first(maps: tf.Tensor) -> tf.Tensor:
     return tf.transpose(tf.cast(maps, tf.float32), (0, 3, 1, 2))
 
 
-def _weigh(transform: tf.Tensor, bands: tf.Tensor, width: Any, weights: tf.Tensor) -> tf.Tensor:
+def _weigh(power: tf.Tensor, bands: tf.Tensor, width: Any, weights: tf.Tensor) -> tf.Tensor:
     """The shape of each spectrum times one weight a channel and band, summed over the bands."""
-    size = tf.shape(transform)[-2] * width
-    shape = spectral_shape(band_energies(transform, bands, width, size), bands, width)
+    size = tf.shape(power)[-2] * width
+    shape = spectral_shape(band_energies(power, bands, width, size), bands, width)
     return tf.einsum("bck,ck->bc", shape, weights)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from fourier_model.transforms import Spectrum, Transforms, hermitian_weights
+
 MAXIMUM_RADIUS = math.sqrt(0.5)
 ENERGY_FLOOR = 1e-6  # of a band beside the whole energy: 60 dB below it, still far above float32's rounding
 SMALLEST = 1e-20  # what an empty map's energy is divided by, instead of zero
@@ -35,25 +37,13 @@ def radial_bands(height: Any, width: Any, bands: int) -> tf.Tensor:
     return hats / tf.reduce_sum(hats, axis=0, keepdims=True)
 
 
-def hermitian_weights(width: Any) -> tf.Tensor:
-    """How often each column of `rfft2` stands in the whole transform: 1 for the first and, if `width` is even, the last; else 2.
-
-    Returns float32, shape (width // 2 + 1,).
-    """
-    width = tf.cast(width, tf.int32)
-    column = tf.range(width // 2 + 1)
-    single = tf.logical_or(column == 0, 2 * column == width)
-    return tf.where(single, 1.0, 2.0)
-
-
-def band_energies(transform: tf.Tensor, bands: tf.Tensor, width: Any, size: Any) -> tf.Tensor:
+def band_energies(power: tf.Tensor, bands: tf.Tensor, width: Any, size: Any) -> tf.Tensor:
     """Energy of a map in each radial band; over the bands they sum to the map's sum of squares (Parseval).
 
-    `transform` is the `rfft2` of real maps, complex64, shape (..., height, width // 2 + 1); `bands` from
+    `power` is that of each bin of the maps' `rfft2`, shape (batch, channels, height, width // 2 + 1); `bands` from
     `radial_bands`; `size` is height * width. Returns float32, shape (..., bands).
     """
-    power = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
-    power *= hermitian_weights(width) / tf.cast(size, tf.float32)
+    power = power * (hermitian_weights(width) / tf.cast(size, tf.float32))
     return tf.einsum("bchw,khw->bck", power, bands)
 
 
@@ -72,18 +62,18 @@ def spectral_shape(energies: tf.Tensor, bands: tf.Tensor, width: Any) -> tf.Tens
     return (level - mean) * held
 
 
-def phase_peakedness(transform: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
+def phase_peakedness(spectrum: Spectrum, height: Any, width: Any, transforms: Transforms) -> tf.Tensor:
     """Logarithm of the normalised fourth moment of the phase-only image: how much its phases line up somewhere.
 
-    `transform` is the `rfft2` of real maps, complex64, shape (..., height, width // 2 + 1). Every bin is divided by its
+    `spectrum` is the `rfft2` of the maps that `transforms` gave, shape (..., height, width // 2 + 1). Every bin is divided by its
     magnitude (bins 60 dB below the mean power fade), transformed back to p, and log(mean p^4 / (mean p^2)^2) returned:
     float32, shape (...); log 3 for Gaussian noise, more for edges and seams, 0 for a map of zeros. Neither shifts nor
     gains change it.
     """
-    power = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
+    power = transforms.power(spectrum)
     mean = tf.reduce_mean(power, axis=(-2, -1), keepdims=True)
     scale = tf.math.rsqrt(power + ENERGY_FLOOR * mean + SMALLEST)
-    image = tf.signal.irfft2d(transform * tf.complex(scale, tf.zeros_like(scale)), fft_length=(height, width))
+    image = transforms.inverse(transforms.multiply(spectrum, scale, tf.zeros_like(scale)), height, width)
     square = tf.square(image)
     second = tf.reduce_mean(square, axis=(-2, -1))
     fourth = tf.reduce_mean(tf.square(square), axis=(-2, -1))

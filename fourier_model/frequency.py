@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fourier_model.bands import MAXIMUM_RADIUS, frequency_radius, hermitian_weights
+from fourier_model.bands import MAXIMUM_RADIUS, frequency_radius
 from fourier_model.spectrum import BORDER, CROP_EDGE, LUMA_WEIGHTS, POWER_FLOOR, RINGS, SMALLEST_SPREAD
+from fourier_model.transforms import FastTransforms, Transforms, hermitian_weights
 
 
 @keras.saving.register_keras_serializable(package="fourier_deepfake")
@@ -22,6 +23,8 @@ class SpectralVector(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
     Input: RGB in 0 to 255, shape (batch, height, width, 3) of any size. Output: float32, shape (batch, 64).
     """
 
+    transforms: Transforms = FastTransforms()
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
 
@@ -31,8 +34,7 @@ class SpectralVector(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
         edge = tf.shape(grey)[1]
         hann = tf.sin(math.pi * (tf.range(edge, dtype=tf.float32) + 0.5) / tf.cast(edge, tf.float32)) ** 2
         weights = hann[:, None] * hann[None]
-        transform = tf.signal.rfft2d(grey * weights)
-        power = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
+        power = self.transforms.power(self.transforms.forward(grey * weights))
         return _standardised(*_ring_means(power / tf.reduce_sum(weights**2), edge))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:

@@ -2,8 +2,12 @@
 
 import tensorflow as tf
 
+from fourier_model.transforms import FastTransforms, Transforms
 
-def original_attention(maps: tf.Tensor) -> tf.Tensor:
+FAST = FastTransforms()
+
+
+def original_attention(maps: tf.Tensor, transforms: Transforms = FAST) -> tf.Tensor:
     """Weigh channels by a softmax over the mean magnitude of a transform, as the first FourierAttention did.
 
     attention = softmax over channels of mean over axes 1, 2 of |fftshift(fft2(x))|. The transform runs over the last two
@@ -12,17 +16,15 @@ def original_attention(maps: tf.Tensor) -> tf.Tensor:
     shifted to the middle, is so much larger than the rest that the softmax gives channel C/2 all the weight, whatever the
     picture shows. `maps` is float32; returns the same shape.
     """
-    transform = tf.signal.fft2d(tf.cast(maps, tf.complex64))
-    magnitude = tf.abs(tf.signal.fftshift(transform))
+    magnitude = tf.signal.fftshift(transforms.magnitude(maps))
     return maps * tf.nn.softmax(tf.reduce_mean(magnitude, axis=(1, 2), keepdims=True), axis=-1)
 
 
-def original_attention_over_space(maps: tf.Tensor) -> tf.Tensor:
+def original_attention_over_space(maps: tf.Tensor, transforms: Transforms = FAST) -> tf.Tensor:
     """`original_attention` with its axes mended and nothing else: transform and shift run over height and width.
 
     Shifting no longer matters, since all of a map's bins are averaged. The softmax no longer saturates: of 2,048 channels it gives
     each about 1/2048, and so mostly makes features small.
     """
-    transform = tf.signal.fft2d(tf.transpose(tf.cast(maps, tf.complex64), (0, 3, 1, 2)))
-    magnitude = tf.reduce_mean(tf.abs(transform), axis=(2, 3))
+    magnitude = tf.reduce_mean(transforms.magnitude(tf.transpose(maps, (0, 3, 1, 2))), axis=(2, 3))
     return maps * tf.nn.softmax(magnitude, axis=-1)[:, None, None, :]
