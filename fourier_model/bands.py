@@ -12,16 +12,16 @@ ENERGY_FLOOR = 1e-6  # of a band beside the whole energy: 60 dB below it, still 
 SMALLEST = 1e-20  # what an empty map's energy is divided by, instead of zero
 
 
-def frequency_radius(height: Any, width: Any, dtype: tf.DType = tf.float32) -> tf.Tensor:
+def frequency_radius(height: Any, width: Any) -> tf.Tensor:
     """Radius of each bin of `rfft2`, in cycles per pixel, 0 to sqrt(0.5).
 
-    Sizes are integers or integer tensors. Returns `dtype`, shape (height, width // 2 + 1).
+    Sizes are integers or integer tensors. Returns float32, shape (height, width // 2 + 1).
     """
     height, width = tf.cast(height, tf.int32), tf.cast(width, tf.int32)
     row = tf.range(height)
     row = tf.where(2 * row > height, row - height, row)
-    v = tf.cast(row, dtype) / tf.cast(height, dtype)
-    u = tf.cast(tf.range(width // 2 + 1), dtype) / tf.cast(width, dtype)
+    v = tf.cast(row, tf.float32) / tf.cast(height, tf.float32)
+    u = tf.cast(tf.range(width // 2 + 1), tf.float32) / tf.cast(width, tf.float32)
     return tf.sqrt(v[:, None] ** 2 + u[None, :] ** 2)
 
 

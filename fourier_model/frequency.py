@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fourier_model.bands import MAXIMUM_RADIUS, frequency_radius
-from fourier_model.spectrum import BORDER, CROP_EDGE, LUMA_WEIGHTS, POWER_FLOOR, RINGS, SMALLEST_SPREAD
+from fourier_model.spectrum import CROP_EDGE, LUMA_WEIGHTS, POWER_FLOOR, RINGS, SMALLEST_SPREAD
 from fourier_model.transforms import FastTransforms, Transforms, hermitian_weights
 
 
@@ -56,13 +55,28 @@ def _centred_luma(images: tf.Tensor) -> tf.Tensor:
 
 def _ring_means(power: tf.Tensor, edge: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean power over each ring, shape (batch, rings), and which rings hold a bin, shape (rings,)."""
-    position = frequency_radius(edge, edge, tf.float64) * (RINGS / MAXIMUM_RADIUS)
-    ring = tf.reshape(tf.minimum(tf.cast(tf.floor(position + BORDER), tf.int32), RINGS - 1), [-1])
-    often = tf.broadcast_to(hermitian_weights(edge), tf.shape(position))
+    ring = ring_numbers(edge)
+    often = tf.broadcast_to(hermitian_weights(edge), tf.shape(ring))
+    ring = tf.reshape(ring, [-1])
     counts = tf.math.unsorted_segment_sum(tf.reshape(often, [-1]), ring, RINGS)
     flat = tf.reshape(power * often, (tf.shape(power)[0], -1))
     sums = tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(flat), ring, RINGS))
     return tf.math.divide_no_nan(sums, counts), counts > 0
+
+
+def ring_numbers(edge: tf.Tensor) -> tf.Tensor:
+    """The ring of each bin of a square's `rfft2`, int32, shape (edge, edge // 2 + 1); edges of at most 256 pixels.
+
+    Of 64 rings over 0 to sqrt(0.5) cycles per pixel, bin (v, u) stands in ring floor(sqrt(8192 (v^2 + u^2)) / edge), or in the last one. Whole numbers decide: what
+    stands on a border belongs to the outer ring, wherever the graph is computed.
+    """
+    row = tf.range(edge)
+    row = tf.where(2 * row > edge, row - edge, row)
+    squared = 2 * RINGS**2 * (tf.square(row)[:, None] + tf.square(tf.range(edge // 2 + 1))[None])
+    guess = tf.cast(tf.sqrt(tf.cast(squared, tf.float32)) / tf.cast(edge, tf.float32), tf.int32)
+    beyond = tf.cast(squared >= tf.square((guess + 1) * edge), tf.int32)
+    short = tf.cast(squared < tf.square(guess * edge), tf.int32)
+    return tf.minimum(guess + beyond - short, RINGS - 1)
 
 
 def _standardised(means: tf.Tensor, held: tf.Tensor) -> tf.Tensor:

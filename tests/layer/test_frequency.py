@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from fourier_model.frequency import SpectralVector
-from fourier_model.spectrum import spectral_vector
+from fourier_model.frequency import SpectralVector, ring_numbers
+from fourier_model.spectrum import BORDER, HIGHEST_FREQUENCY, RINGS, spectral_vector
 
 
 def image(height, width, seed=0):
@@ -16,6 +17,14 @@ def image(height, width, seed=0):
 def test_the_graph_computes_what_numpy_does(size):
     x = image(*size)
     np.testing.assert_allclose(SpectralVector()(x[None])[0], spectral_vector(x), atol=2e-3)
+
+
+def test_every_bin_of_every_size_stands_in_the_ring_of_the_baseline():
+    graph = tf.function(ring_numbers, input_signature=[tf.TensorSpec((), tf.int32)])
+    for edge in range(1, 257):
+        radius = np.hypot(np.fft.fftfreq(edge)[:, None], np.fft.rfftfreq(edge)[None])
+        position = np.floor(radius / HIGHEST_FREQUENCY * RINGS + BORDER)
+        np.testing.assert_array_equal(graph(edge), np.minimum(position, RINGS - 1))
 
 
 def test_frames_smaller_than_the_crop_are_taken_whole_and_empty_rings_are_zero():
