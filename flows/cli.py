@@ -77,6 +77,16 @@ ModelOption = Annotated[
         show_default=False,
     ),
 ]
+FramesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--frames",
+        min=1,
+        max=10_000,
+        help="Most frames of each clip to look at; as in training by default.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Work = Callable[["Settings", Path, Runner, int | None], dict[str, Any]]
 
@@ -199,16 +209,7 @@ def detect(
         ),
     ],
     model: ModelOption = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            "--frames",
-            min=1,
-            max=10_000,
-            help="Most frames of each clip to look at; as in training by default.",
-            show_default=False,
-        ),
-    ] = None,
+    frames: FramesOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write a .json, .csv or .parquet file."),
@@ -234,6 +235,57 @@ def detect(
             failed = detect_paths(detector, listed(paths), output, as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def api(
+    model: ModelOption = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Where to listen; others than this machine need --token-file.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes a free one.")] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="A secret of one line, which callers must send; none on this machine by default.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[
+        float, typer.Option("--keep", min=0.1, max=10_080, help="Minutes until a result is deleted.")
+    ] = 60,
+    largest: Annotated[
+        int, typer.Option("--largest", min=1, max=1_000_000, help="Largest upload, in MiB.")
+    ] = 1024,
+    queue: Annotated[
+        int,
+        typer.Option("--queue", min=1, max=1000, help="Most clips that are received, wait or are judged."),
+    ] = 8,
+    frames: FramesOption = None,
+    workspace: WorkspaceOption = Path("workspace"),
+) -> None:
+    """Serve a detector: a web page to drop clips on, and an HTTP interface for programs.
+
+    Example: fourier-deepfake api --model workspace/models/KEY --port 8000
+    """
+    with _messages():
+        from flows.api.access import Access
+
+        access = Access.at(host, token_file)
+        from flows.terminal import log_to_terminal
+        from storage.workspace import Workspace
+        from tasks.promotion import promoted_folder
+
+        with log_to_terminal():
+            from flows.api.serve import serve
+            from flows.api.settings import MEBIBYTE, ApiSettings
+            from tasks.detect import Detector
+
+            settings = ApiSettings(most_bytes=largest * MEBIBYTE, queue=queue, keep_minutes=keep)
+            folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+            serve(Detector.load(folder, frames=frames), settings, access, host, port)
 
 
 @app.command()
