@@ -37,17 +37,25 @@
 
   const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   const authority = () => (token && token.value ? { Authorization: `Bearer ${token.value.trim()}` } : {});
-  const share = (probability) => `${(100 * probability).toFixed(probability > 0.01 && probability < 0.99 ? 0 : 1)} %`;
+
+  function share(probability) {
+    if (probability > 0.999) return "over 99.9 %";
+    if (probability < 0.001) return "under 0.1 %";
+    return `${(100 * probability).toFixed(probability > 0.1 && probability < 0.9 ? 0 : 1)} %`;
+  }
 
   // Choosing and dropping.
 
   function take(files) {
-    for (const file of files) {
+    const cards = [...files].map((file) => {
       const card = makeCard(file);
       const problem = whyNot(file);
       if (problem) card.fail(problem);
       else waiting.push([file, card]);
-    }
+      return card.article;
+    });
+    results.prepend(...cards);
+    document.getElementById("results-title").hidden = !results.children.length;
     work();
   }
 
@@ -88,7 +96,7 @@
       request.open("POST", `jobs?${query}`);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       for (const [name, value] of Object.entries(authority())) request.setRequestHeader(name, value);
-      request.upload.addEventListener("progress", (event) => card.progress(`Uploading, ${share(event.loaded / event.total)}`, event.loaded / event.total));
+      request.upload.addEventListener("progress", (event) => card.progress(`Uploading, ${Math.floor((100 * event.loaded) / event.total)} %`, event.loaded / event.total));
       request.addEventListener("loadend", () => resolve(request));
       request.send(file);
     });
@@ -158,8 +166,8 @@
     const body = element("div");
     const title = element("h3", {}, element("bdi", { textContent: file.name }));
     const card = element("article", {}, element("div", { className: "head" }, title, element("span", { className: "quiet", textContent: bytes(file.size) })), status, bar, body);
-    document.getElementById("results-title").hidden = false;
-    results.prepend(card);
+    progress("Waiting for its turn");
+    bar.hidden = true;
 
     function progress(words, fraction) {
       if (status.textContent !== words) status.textContent = words;
@@ -230,7 +238,7 @@
       return made;
     }
 
-    return { progress, fail, judged };
+    return { article: card, progress, fail, judged };
   }
 
   const HEADLINES = { real: "Looks real", fake: "Looks fake", uncertain: "Cannot tell" };
@@ -261,27 +269,32 @@
     return parts;
   }
 
+  // As wide as it is shown, so that its letters are as large as they are elsewhere.
+  const drawingWidth = () => Math.max(240, results.clientWidth - 42);
+
   function scale(judged, tone) {
-    const [left, width] = [2, 636];
+    const whole = drawingWidth();
+    const [left, width] = [2, whole - 4];
     const at = (probability) => left + probability * width;
-    const low_high = judged.interval ? `, 95 % interval ${share(judged.interval[0])} to ${share(judged.interval[1])}` : "";
-    const drawing = shape("svg", { viewBox: "0 0 640 44", class: `drawing ${tone}`, role: "img", "aria-label": `Probability of fake ${share(judged.probability_fake)}${low_high}` });
+    const between = judged.interval ? `, 95 % interval ${share(judged.interval[0])} to ${share(judged.interval[1])}` : "";
+    const drawing = shape("svg", { viewBox: `0 0 ${whole} 44`, class: `drawing ${tone}`, role: "img", "aria-label": `Probability of fake ${share(judged.probability_fake)}${between}` });
     drawing.append(shape("rect", { class: "track", x: left, y: 9, width, height: 6, rx: 3 }));
     if (judged.interval) {
       const [low, high] = judged.interval;
       drawing.append(shape("rect", { class: "range", x: at(low), y: 6, width: Math.max(2, at(high) - at(low)), height: 12, rx: 3 }));
     }
     drawing.append(
-      shape("circle", { class: "mark", cx: Math.min(Math.max(at(judged.probability_fake), 9), 631), cy: 12, r: 8 }),
+      shape("circle", { class: "mark", cx: Math.min(Math.max(at(judged.probability_fake), 9), whole - 9), cy: 12, r: 8 }),
       shape("text", { x: left, y: 38 }, "real"),
       shape("text", { x: left + width, y: 38, "text-anchor": "end" }, "fake"),
     );
-    if (judged.interval) drawing.append(shape("text", { x: 320, y: 38, "text-anchor": "middle" }, low_high.slice(2)));
+    if (judged.interval) drawing.append(shape("text", { x: whole / 2, y: 38, "text-anchor": "middle" }, between.slice(2)));
     return drawing;
   }
 
   function timeline(face) {
-    const [left, right, top, bottom] = [30, 632, 8, 98];
+    const whole = drawingWidth();
+    const [left, right, top, bottom] = [30, whole - 6, 8, 98];
     const timed = face.frames.every((frame) => frame.timestamp_s !== null);
     const moment = (frame) => (timed ? frame.timestamp_s : frame.frame_index);
     const first = moment(face.frames[0]);
@@ -292,7 +305,7 @@
     const unit = timed ? " s" : "";
     const label = `Probability of fake of each of ${values.length} frames, from ${share(Math.min(...values))} to ${share(Math.max(...values))}`;
     const tone = face.verdict === "uncertain" ? "" : face.verdict;
-    const drawing = shape("svg", { viewBox: "0 0 640 120", class: `drawing ${tone}`, role: "img", "aria-label": label });
+    const drawing = shape("svg", { viewBox: `0 0 ${whole} 120`, class: `drawing ${tone}`, role: "img", "aria-label": label });
     for (const level of [0, 0.5, 1]) {
       drawing.append(
         shape("line", { class: "rule", x1: left, x2: right, y1: y(level), y2: y(level) }),

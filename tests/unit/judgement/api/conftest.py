@@ -14,7 +14,6 @@ from flows.api import serve
 from flows.api.access import Access
 from flows.api.app import make_app
 from flows.api.settings import ApiSettings
-from tasks.bundle import BUNDLE
 from tasks.detect import Detector
 
 ON_LOOPBACK = Access.at("127.0.0.1", None)
@@ -23,24 +22,7 @@ PATIENCE_S = 60
 
 @pytest.fixture(scope="module")
 def detector(world):
-    made = world.artifacts
-    configuration = {
-        "backbone": {"name": "compact"},
-        "seed": 0,
-        "frames": {"per_video": 4, "format": "png"},
-        "dataset": {"content": "scenes"},
-        "datasets": [{"content": None}],
-    }
-    bundle = world.run(
-        BUNDLE,
-        split=made["split"],
-        training=made["train"],
-        calibration=made["calibrate"],
-        evaluation=made["evaluate"],
-        configuration=configuration,
-        code_version="0.1.0",
-    )
-    return Detector.load(bundle.folder(world.workspace))
+    return Detector.load(world.folder("bundle"))
 
 
 @pytest.fixture
