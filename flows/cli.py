@@ -214,6 +214,12 @@ def detect(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write a .json, .csv or .parquet file."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html", help="Also write the evidence, as a page for a browser."
+        ),
+    ] = None,
     workspace: WorkspaceOption = Path("workspace"),
     as_json: JsonOption = False,
 ) -> None:
@@ -232,7 +238,7 @@ def detect(
 
             folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
             detector = Detector.load(folder, frames=frames)
-            failed = detect_paths(detector, listed(paths), output, as_json=as_json)
+            failed = detect_paths(detector, listed(paths), output, report, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 

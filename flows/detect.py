@@ -12,14 +12,25 @@ from tasks.judgement import Judgement
 from tasks.judgement_files import json_list, judgement_file
 
 
-def detect_paths(detector: Detector, paths: Iterable[str], output: Path | None, *, as_json: bool) -> int:
-    """Judge clips one after the other and tell of each at once, on stdout and in the file `output`; return how many failed.
+def detect_paths(
+    detector: Detector,
+    paths: Iterable[str],
+    output: Path | None,
+    report: Path | None = None,
+    *,
+    as_json: bool,
+) -> int:
+    """Judge clips one after the other and tell of each at once, on stdout, in the file `output` and on the page `report`; return how many failed.
 
-    Raises OutputError before any work where `output` cannot be written.
+    Raises OutputError, or EvidenceError, before any work where they cannot be written.
     """
     failed = 0
     with ExitStack() as stack:
         writers = [stack.enter_context(judgement_file(output))] if output else []
+        if report:
+            from tasks.evidence import evidence_file
+
+            writers.append(stack.enter_context(evidence_file(report, detector)))
         if as_json:
             write, end = json_list(sys.stdout)
             stack.callback(end)

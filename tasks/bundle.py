@@ -47,6 +47,14 @@ PROBABILITIES = {
     "ece_equal_mass": "calibration error, bins of equal mass",
 }
 """The numbers of probabilities that are shown, in order, and what they are called."""
+LIMITS = (
+    "The numbers hold for videos like those of the test split. Other generators, cameras, codecs and sizes need a test of their own.",
+    "Recompression and rescaling weaken the traces that the detector reads.",
+    "Audio is not read and not judged.",
+    "A probability holds at the share of fakes among the validation videos; among uploads, where fakes are rare, it is too high.",
+    "A probability is no proof: do not accuse anybody on the strength of it.",
+)
+"""What every detector's card, and every page of evidence, says of what it cannot do."""
 
 
 def bundle(
@@ -148,6 +156,7 @@ def _card(record: dict[str, Any]) -> str:
     return environment.get_template("model_card.md.j2").render(
         record,
         numbers=NUMBERS | PROBABILITIES,
+        limits=LIMITS,
         pooling_words=PoolingSettings.model_validate(record["pooling"]).words,
         sample_only=trained_on_sample_only(record["data"]),
     )

@@ -2,8 +2,9 @@
 
 import csv
 import json
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -74,17 +75,25 @@ def judgement_file(path: Path) -> Iterator[Write]:
     Raises OutputError for another suffix, or a folder that is not there.
     """
     writers = {".json": _json, ".csv": _csv, ".parquet": _parquet}
-    if path.suffix.lower() not in writers:
-        message = f"--output {path}: expected a name that ends in {', '.join(writers)}"
-        raise OutputError(message)
-    if not path.parent.is_dir():
-        message = f"--output {path}: there is no folder {path.parent}; make it first"
-        raise OutputError(message)
+    require_place(path, "--output", writers)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         partial = Path(folder) / path.name
         with writers[path.suffix.lower()](partial) as write:
             yield write
         partial.replace(path)
+
+
+def require_place(path: Path, option: str, suffixes: Iterable[str]) -> None:
+    """Raises OutputError for a name that ends in none of `suffixes`, or a folder that is not there or cannot be written to."""
+    if path.suffix.lower() not in suffixes:
+        message = f"{option} {path}: expected a name that ends in {', '.join(suffixes)}"
+        raise OutputError(message)
+    if not path.parent.is_dir():
+        message = f"{option} {path}: there is no folder {path.parent}; make it first"
+        raise OutputError(message)
+    if not os.access(path.parent, os.W_OK):
+        message = f"{option} {path}: {path.parent} cannot be written to; name another folder"
+        raise OutputError(message)
 
 
 def json_list(stream: IO[str]) -> tuple[Write, Callable[[], None]]:

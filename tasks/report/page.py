@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -24,23 +25,24 @@ def render(**values: Any) -> str:
     """The page as HTML. Everything in `values` is text, never markup; a value that the templates miss is an error."""
     scripts = [_script(name) for name in SCRIPTS]
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
-        .render(values, scripts=[Markup(script) for script in scripts], policy=_policy(scripts))
+        .render(values, scripts=[Markup(script) for script in scripts], policy=policy(scripts))
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Where pages are rendered: values are text, never markup, and one that a template misses is an error."""
+    made = Environment(
         loader=PackageLoader("tasks"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["estimate"] = words_of_estimate
-    environment.filters["data_block"] = data_block
-    return environment
+    made.filters["estimate"] = words_of_estimate
+    made.filters["data_block"] = data_block
+    return made
 
 
 def data_block(value: Any) -> Markup:
@@ -55,10 +57,10 @@ def _script(name: str) -> str:
     return "\n".join(line for line in text.split("\n") if not line.startswith(SOURCE_MAP))
 
 
-def _policy(scripts: list[str]) -> str:
+def policy(scripts: Sequence[str] = ()) -> str:
     """The content security policy: pictures and styles within the page, these very scripts, and nothing else from anywhere."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; "
         "base-uri 'none'; form-action 'none'"
