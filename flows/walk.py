@@ -10,7 +10,7 @@ from prefect.futures import PrefectFuture, as_completed
 
 from storage.workspace import Workspace
 from tasks.progress import Progress
-from tasks.stage import PENDING, Artifact, Lookup, Mapped, Stage
+from tasks.stage import PENDING, Artifact, Lookup, Made, Mapped, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -77,14 +77,15 @@ class Run:
         task = stage.task(self.workspace, refresh=True)
         names: dict[PrefectFuture[Artifact], str] = {}
         lookups: dict[str, Lookup] = {}
-        artifacts: dict[str, Artifact] = {}
+        artifacts: dict[str, Made] = {}
         failures: dict[str, str] = {}
         for name, inputs in calls.items():
-            found = lookups[name] = stage.lookup(self.workspace, inputs)
+            found = stage.lookup(self.workspace, inputs)
             if found.artifact:
-                artifacts[name] = found.artifact
+                artifacts[name] = Made.of(found.artifact)
                 self._note(stage, found, cached=True)
             else:
+                lookups[name] = found
                 names[task.submit(f"{stage.name} {name}", inputs)] = name
         progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
         if artifacts:
@@ -95,7 +96,7 @@ class Run:
             result: Any = future.result(raise_on_failure=False)
             self._note(stage, lookups[name], cached=False)
             if isinstance(result, Artifact):
-                artifacts[name] = result
+                artifacts[name] = Made.of(result)
             elif isinstance(result, OSError):
                 logger.warning("%s failed: %s", name, result)
                 failures[name] = " ".join(str(result).split())
@@ -121,7 +122,7 @@ class Plan:
 
     def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
         """What the cache holds of all calls."""
-        return Mapped(artifacts={name: self._look(stage, inputs) for name, inputs in calls.items()})
+        return Mapped(artifacts={name: Made.of(self._look(stage, inputs)) for name, inputs in calls.items()})
 
     def _look(self, stage: Stage, inputs: Mapping[str, Any]) -> Artifact:
         name = STAGE_OF.get(stage.name, stage.name)

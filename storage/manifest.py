@@ -1,6 +1,7 @@
 """The manifest: one table of videos, one table of frames, their Arrow schemas in one place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -89,23 +90,45 @@ FRAME_SCHEMA = _schema(
 )
 
 
+ROW_GROUP = 50_000
+
+
 class ManifestError(ValueError):
     """A table is not what was expected; the message names the file."""
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:
-    """Write rows as Parquet; every row must have just the columns of `schema`.
+    """Write rows as Parquet. Raises ManifestError like `row_writer`."""
+    with row_writer(path, schema) as write:
+        for row in rows:
+            write(row)
+
+
+@contextmanager
+def row_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """What writes rows to a Parquet file one by one, and holds no more than a row group of them; each has just the columns of `schema`.
 
     Raises ManifestError for a missing or an unknown column: Arrow would fill the one with nulls and drop the other.
     """
-    rows = list(rows)
-    names = set(schema.names)
-    for row in rows:
+    names, rows = set(schema.names), []
+
+    def write(row: Mapping[str, Any]) -> None:
         if set(row) != names:
             different = ", ".join(sorted(names ^ set(row)))
             message = f"a row for {path} does not fit its schema: {different}"
             raise ManifestError(message)
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+        rows.append(row)
+        if len(rows) == ROW_GROUP:
+            flush()
+
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            rows.clear()
+
+        yield write
+        flush()
 
 
 def write_frame(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
@@ -118,13 +141,16 @@ def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
 
     Raises ManifestError where the file is missing, or was written by another version of this schema.
     """
+    require_schema(path, schema)
+    return pq.read_table(path).to_pandas(types_mapper=TYPES.get)
+
+
+def require_schema(path: Path, schema: pa.Schema) -> None:
+    """Raises ManifestError where the file is missing, or was written by another version of this schema; reads its end alone."""
     if not path.is_file():
         message = f"{path} is missing: run `fourier-deepfake prepare` again"
         raise ManifestError(message)
-    table = pq.read_table(path)
-    if table.schema.metadata is None or any(
-        table.schema.metadata.get(key) != value for key, value in schema.metadata.items()
-    ):
+    found = pq.read_schema(path).metadata or {}
+    if any(found.get(key) != value for key, value in schema.metadata.items()):
         message = f"{path} was written by another version of the schema: run `fourier-deepfake prepare` again"
         raise ManifestError(message)
-    return table.to_pandas(types_mapper=TYPES.get)

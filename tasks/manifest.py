@@ -1,12 +1,14 @@
 """Joins the catalogue with what was extracted: one table of videos, one table of frames."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, Status, write_rows
+from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, Status, row_writer
 from storage.workspace import Workspace
 from tasks.stage import Artifact, Mapped, Stage
 
@@ -20,6 +22,7 @@ EXTRACTED_FIELDS = (
     "frames_expected",
     "frames_extracted",
 )
+BATCH = 1000  # videos
 
 
 def manifest(
@@ -30,36 +33,43 @@ def manifest(
     `extracted` holds what extraction left, by `video_id`. A video without a label keeps its frames: they are looked
     at, never trained on. The column `split` stays empty.
     """
-    videos, frames = [], []
-    for row in pd.read_parquet(
-        catalogue.folder(workspace) / "videos.parquet", dtype_backend="pyarrow"
-    ).to_dict("records"):
-        video = {name: _plain(row.get(name)) for name in VIDEO_SCHEMA.names}
-        video_id = str(video["video_id"])
-        if video_id in extracted.artifacts:
-            artifact = extracted.artifacts[video_id]
-            record = json.loads((artifact.folder(workspace) / "extraction.json").read_text("utf-8"))
-            video |= {name: record[name] for name in EXTRACTED_FIELDS}
-            if record["status"] != Status.OK:
-                video["status"] = record["status"]
-            video["reason"] = (
-                "; ".join(str(part) for part in (video["reason"], record["reason"]) if part) or None
-            )
-            frames += [
-                frame | {"video_id": video_id, "path": f"{artifact.path}/{frame['path']}"}
-                for frame in record["frames"]
-            ]
-        elif video_id in extracted.failures:
-            video |= {"status": Status.UNREADABLE, "reason": extracted.failures[video_id]}
-        videos.append(video)
-    write_rows(output / "videos.parquet", videos, VIDEO_SCHEMA)
-    write_rows(output / "frames.parquet", frames, FRAME_SCHEMA)
-    usable = sum(video["status"] == Status.OK for video in videos)
-    return {"videos": len(videos), "skipped": len(videos) - usable, "frames": len(frames)}
+    counts = Counter[str]()
+    listed = pq.ParquetFile(catalogue.folder(workspace) / "videos.parquet")
+    with (
+        row_writer(output / "videos.parquet", VIDEO_SCHEMA) as write_video,
+        row_writer(output / "frames.parquet", FRAME_SCHEMA) as write_frame,
+    ):
+        for batch in listed.iter_batches(BATCH):
+            for row in batch.to_pylist():
+                video, frames = _joined(row, workspace, extracted)
+                write_video(video)
+                for frame in frames:
+                    write_frame(frame)
+                counts.update(videos=1, skipped=video["status"] != Status.OK, frames=len(frames))
+    return {name: counts[name] for name in ("videos", "skipped", "frames")}
 
 
-def _plain(value: object) -> object:
-    return None if pd.isna(value) else value  # type: ignore[call-overload]
+def _joined(
+    row: dict[str, Any], workspace: Workspace, extracted: Mapped
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A row of the catalogue with what became of its video, and the rows of its frames."""
+    video = {name: row.get(name) for name in VIDEO_SCHEMA.names}
+    video_id = str(video["video_id"])
+    if video_id in extracted.failures:
+        return video | {"status": Status.UNREADABLE, "reason": extracted.failures[video_id]}, []
+    if video_id not in extracted.artifacts:
+        return video, []
+    artifact = extracted.artifacts[video_id]
+    record = json.loads((artifact.folder(workspace) / "extraction.json").read_text("utf-8"))
+    video |= {name: record[name] for name in EXTRACTED_FIELDS}
+    if record["status"] != Status.OK:
+        video["status"] = record["status"]
+    video["reason"] = "; ".join(str(part) for part in (video["reason"], record["reason"]) if part) or None
+    frames = [
+        frame | {"video_id": video_id, "path": f"{artifact.path}/{frame['path']}"}
+        for frame in record["frames"]
+    ]
+    return video, frames
 
 
 MANIFEST = Stage("manifest", version=2, function=manifest)

@@ -23,6 +23,7 @@ from storage.manifest import (
     Split,
     Status,
     read_table,
+    require_schema,
     write_frame,
 )
 from storage.workspace import Workspace
@@ -323,7 +324,7 @@ def split(
             for reason in videos.loc[unused, "reason"]
         ]
     write_frame(output / "videos.parquet", videos, VIDEO_SCHEMA)
-    read_table(source / "frames.parquet", FRAME_SCHEMA)
+    require_schema(source / "frames.parquet", FRAME_SCHEMA)
     shutil.copyfile(source / "frames.parquet", output / "frames.parquet")
     audit = audit_splits(videos) | {"settings": settings.model_dump(mode="json"), "seed": seed}
     (output / "split.json").write_text(json.dumps(audit, indent=1), "utf-8")

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from prefect import Task
 from prefect.cache_policies import CachePolicy
@@ -73,23 +73,40 @@ class Placed(Protocol):
 PENDING = Artifact(stage="", path="", files={}, inputs={})
 
 
+class Made(NamedTuple):
+    """Where an artifact is and what is in it, without its list of files: there may be millions of them."""
+
+    path: str
+    """POSIX, relative to the workspace; empty where it is not made yet."""
+    digest: str
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "Made":
+        """The artifact in brief."""
+        return cls(artifact.path, artifact.digest)
+
+    def folder(self, workspace: Workspace) -> Path:
+        """Where the files are."""
+        return workspace.root / self.path
+
+
 class Mapped(BaseModel):
     """What a stage left for many items: an artifact each, or the reason why there is none, by name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    artifacts: dict[str, Artifact]
+    artifacts: dict[str, Made]
     failures: dict[str, str] = {}
 
     @property
     def pending(self) -> bool:
         """Whether one of the artifacts is not made yet."""
-        return any(artifact.pending for artifact in self.artifacts.values())
+        return any(not made.path for made in self.artifacts.values())
 
     @property
     def digest(self) -> str:
         """Digest of the contents and of where they are: tables of frames name their folders."""
-        contents = {name: [artifact.path, artifact.digest] for name, artifact in self.artifacts.items()}
+        contents = {name: [made.path, made.digest] for name, made in self.artifacts.items()}
         return digest_json([contents, self.failures])
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from storage.workspace import Workspace
-from tasks.stage import PENDING, Artifact, Mapped, Stage, describe_inputs, stage_cache
+from tasks.stage import PENDING, Artifact, Made, Mapped, Stage, describe_inputs, stage_cache
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -58,8 +58,11 @@ def test_an_artifact_stands_for_its_content_and_not_for_its_path():
 def test_extractions_stand_for_their_folders_too_since_the_table_of_frames_names_them():
     one = Artifact(stage="s", path="s/one", files={"a": "1"}, inputs={})
     moved = one.model_copy(update={"path": "s/two"})
-    assert Mapped(artifacts={"v": one}).digest != Mapped(artifacts={"v": moved}).digest
-    assert Mapped(artifacts={"v": one}).digest != Mapped(artifacts={"v": one}, failures={"w": "gone"}).digest
+    here, there = Made.of(one), Made.of(moved)
+    assert Mapped(artifacts={"v": here}).digest != Mapped(artifacts={"v": there}).digest
+    assert (
+        Mapped(artifacts={"v": here}).digest != Mapped(artifacts={"v": here}, failures={"w": "gone"}).digest
+    )
 
 
 @pytest.mark.parametrize("value", [Path("a"), {1, 2}, object()])
@@ -99,4 +102,4 @@ def test_what_is_not_made_yet_is_pending():
     made = Artifact(stage="s", path="s/one", files={}, inputs={})
     assert PENDING.pending
     assert not made.pending
-    assert Mapped(artifacts={"a": made, "b": PENDING}).pending
+    assert Mapped(artifacts={"a": Made.of(made), "b": Made.of(PENDING)}).pending
