@@ -1,6 +1,6 @@
 """Figures of evidence: where in frames, when in a video, and in which frequencies a detector's score comes about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from fourier_model.band_occlusion import BandOcclusion
-from fourier_model.figure_style import COLOURS, GREY, PALETTE, tidy
+from fourier_model.figure_style import COLOURS, GREY, PALETTE, plain_axes, tidy
 from fourier_model.fourier_heat_map import on_the_plane
 from fourier_model.spectrum import HIGHEST_FREQUENCY, ring_frequencies
 
@@ -90,6 +90,51 @@ def evidence_curves(
     return figure
 
 
+def score_curve(
+    probabilities: ArrayLike,
+    times: ArrayLike | None,
+    threshold: float,
+    band: tuple[float, float] | None,
+    peaks: Sequence[int],
+) -> Figure:
+    """The score over time, as in `evidence_curves`, with the probabilities that get no verdict, from `band[0]` to `band[1]`, in grey."""
+    figure, axes = plain_axes(4.6, 3.0)
+    if band:
+        axes.axhspan(*band, color="0.93", zorder=0, label="uncertain")
+    _draw_score(axes, np.asarray(probabilities), times, threshold, peaks)
+    axes.lines[-1].set_label("threshold")
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right", bbox_to_anchor=(1.0, 1.17))
+    axes.set_title("")
+    return figure
+
+
+def ring_curve(occlusion: BandOcclusion) -> Figure:
+    """What each ring does to the logit of a frame, as in `evidence_curves`."""
+    figure, axes = plain_axes(4.6, 3.0)
+    _draw_occlusion(axes, occlusion)
+    axes.set_title("")
+    return figure
+
+
+def spectrum_beside(profile: ArrayLike, bands: Mapping[str, tuple[Floats, Floats, Floats]]) -> Figure:
+    """The radial spectrum of a clip over the bands of classes, and, where there are real ones, the same less their median.
+
+    `profile` is in dB, shape (bins,), NaN where a ring has no sample; `bands` hold low, median and high in dB by class, in the same shape.
+    """
+    profile = np.asarray(profile, dtype=np.float64)
+    bases: list[tuple[Floats, str]] = [(np.zeros(len(profile)), "power (dB, squared grey levels)")]
+    if "real" in bands:
+        bases.append((bands["real"][1], "less the median of the reals (dB)"))
+    figure = Figure(figsize=(4.6 * len(bases), 3.0), layout="constrained")
+    for axes, (base, unit) in zip(figure.subplots(1, len(bases), squeeze=False)[0], bases, strict=True):
+        _draw_spectrum(
+            axes, profile - base, {name: [level - base for level in levels] for name, levels in bands.items()}
+        )
+        axes.set_ylabel(unit)
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
 def fourier_heat_map(changes: Floats, turned: ArrayLike, steps: int, grey_levels: float) -> Figure:
     """What a wave of each frequency does: mean change of the logit, its mean size, and the share of frames whose verdict turns.
 
@@ -146,6 +191,23 @@ def _draw_score(
         title="Score over time",
         ylim=(-0.05, 1.14),
     )
+
+
+def _draw_spectrum(axes: Axes, profile: Floats, bands: Mapping[str, Sequence[Floats]]) -> None:
+    frequencies = ring_frequencies(len(profile))
+    tidy(axes)
+    for name, (low, median, high) in bands.items():
+        axes.fill_between(frequencies, low, high, color=COLOURS[name], alpha=0.2, linewidth=0)
+        axes.plot(
+            frequencies,
+            median,
+            color=COLOURS[name],
+            linestyle="--",
+            linewidth=1,
+            label=f"{name}: median, 5 to 95 %",
+        )
+    axes.plot(frequencies, profile, color="black", linewidth=1.5, label="this clip")
+    axes.set(xlabel=FREQUENCY, xlim=(0, HIGHEST_FREQUENCY))
 
 
 def _draw_occlusion(axes: Axes, occlusion: BandOcclusion) -> None:

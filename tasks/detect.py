@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from tasks.judgement import FaceJudgement, FrameScore, Judgement
 from tasks.model import TrainedModel, open_model
 from tasks.quality import warn_of_clip, warn_of_face
 from tasks.weighing import Familiarity, Scale
+
+if TYPE_CHECKING:
+    from fourier_model.evidence import Explainer
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +100,14 @@ class Detector:
 
         return cls(model, open_describer(Path(model.root)), frames)
 
+    @cached_property
+    def explain(self) -> "Explainer":
+        """What explains the scores of its frames, loaded when it is first asked for."""
+        from fourier_model.detector import load_detector
+        from fourier_model.evidence import explainer
+
+        return explainer(load_detector(Path(self.model.root) / "model.keras"))
+
     def judge_all(self, paths: Iterable[Path | str]) -> Iterator[Judgement]:
         """Judge videos and images in turn, each as it is asked for; a folder stands for those below it, like in `expand`."""
         return map(self.judge, expand(paths))
@@ -105,7 +117,7 @@ class Detector:
         path, digest = Path(path), None
         try:
             before = _state(path)
-            digest = _sha256(path)
+            digest = file_digest(path)
             with read_clip(path, self.settings) as clip:
                 judged = self._judge(path, clip)
             if _state(path) != before:
@@ -237,14 +249,19 @@ def _below(folder: Path) -> list[Path]:
     return [folder / name for name in names if is_video(name) or is_image(name)] or [folder]
 
 
+def as_video(path: Path) -> VideoFile:
+    """A video, or an image as a clip of one frame, for `open_clip`."""
+    kind: Literal["images", "video"] = "images" if is_image(path.name) else "video"
+    return VideoFile(root=str(path.parent), files=(path.name,), kind=kind, digest="")
+
+
 @contextmanager
 def read_clip(path: Path, settings: ExtractionSettings) -> Iterator[Clip]:
     """Open what is judged of a video or an image: what `extract` would store, but of all its faces, in memory, one at a time.
 
     Raises UnreadableVideo for content that cannot be read, also as the pictures are taken, OSError for a file that cannot be opened.
     """
-    kind: Literal["images", "video"] = "images" if is_image(path.name) else "video"
-    video = VideoFile(root=str(path.parent), files=(path.name,), kind=kind, digest="")
+    video = as_video(path)
     with open_clip(video) as source:
         wanted = evenly_spread(source.info.frame_count, settings.per_video)
         tracks: list[FaceTrack | None] = [None]
@@ -308,6 +325,7 @@ def _state(path: Path) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """The SHA-256 digest of a file's content, hexadecimal. Raises OSError where it cannot be opened."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

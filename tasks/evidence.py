@@ -9,11 +9,13 @@ from typing import IO, Any
 
 from markupsafe import Markup
 
-from tasks.bundle import LIMITS, trained_on_sample_only
+from tasks.bundle import LIMITS, NETWORKS, trained_on_sample_only
+from tasks.clip_evidence import Bands, NoEvidence, gather_clip
 from tasks.detect import Detector
 from tasks.judgement import Judgement
 from tasks.judgement_files import require_place
 from tasks.report.page import environment, policy
+from tasks.spectral_bands import FRAMES, read_bands
 
 Write = Callable[[Judgement], None]
 
@@ -53,14 +55,15 @@ def evidence_file(path: Path, detector: Detector, names: Mapping[str, str] | Non
         message = f"--report {path}: evidence needs a detector's folder with model.keras, which {detector.model.root} does not hold: name the folder that `run --json` prints as `model`"
         raise EvidenceError(message)
     pages, started = environment(), datetime.now().astimezone()
+    bands = read_bands(Path(detector.model.root))
     listed: list[dict[str, Any]] = []
     with tempfile.TemporaryFile(
         "w+", dir=path.parent, encoding="utf-8", errors="backslashreplace", newline=""
     ) as sections:
 
         def write(judged: Judgement) -> None:
-            told = _told(judged, len(listed) + 1, names or {})
-            listed.append({name: told[name] for name in ("number", "name", "said", "judged")})
+            told = _told(judged, len(listed) + 1, names or {}, detector, bands)
+            listed.append(_row(told))
             sections.writelines(pages.get_template(SECTION).generate(told))
 
         yield write
@@ -91,16 +94,45 @@ def _detector(detector: Detector) -> dict[str, Any]:
         "record": record,
         "digest": detector.model.digest,
         "settings": detector.settings,
+        "uncertain": detector.scale.uncertain,
+        "pooling": detector.scale.pooling.words,
+        "temporal": (Path(detector.model.root) / NETWORKS[1]).is_file(),
+        "blends": record["configuration"].get("train", {}).get("fakes", "given") != "given",
         "limits": LIMITS,
         "sample_only": trained_on_sample_only(record["data"]),
+        "spectrum_frames": FRAMES,
     }
 
 
-def _told(judged: Judgement, number: int, names: Mapping[str, str]) -> dict[str, Any]:
+def _told(
+    judged: Judgement, number: int, names: Mapping[str, str], detector: Detector, bands: Bands | None
+) -> dict[str, Any]:
     """What a section of the page shows."""
+    found, missing = None, None
+    if judged.status == "scored":
+        try:
+            found = gather_clip(judged, detector, bands)
+        except NoEvidence as reason:
+            missing = str(reason)
     return {
         "number": number,
         "name": names.get(judged.path, judged.path),
         "said": judged.verdict or judged.status,
         "judged": judged,
+        "scale": detector.scale,
+        "bands": bands,
+        "found": found,
+        "missing": missing,
+    }
+
+
+def _row(told: dict[str, Any]) -> dict[str, Any]:
+    """What the list of all files shows of a section."""
+    judged: Judgement = told["judged"]
+    count = len(judged.warnings)
+    counted = f"{count} warning{'s' if count > 1 else ''}" if count else ""
+    return {name: told[name] for name in ("number", "name", "said")} | {
+        "probability": judged.probability_fake,
+        "interval": judged.interval,
+        "remark": judged.reason if judged.status != "scored" else counted,
     }

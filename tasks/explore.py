@@ -95,10 +95,15 @@ def video_profiles(
     """
     paths = frame_paths(frames, per_video)
     profiles = [
-        _mean(image_profile(read_image(workspace.root / path), bins) for path in paths[video_id])
+        mean_profile((read_image(workspace.root / path) for path in paths[video_id]), bins)
         for video_id in videos["video_id"]
     ]
     return np.array(profiles).reshape(len(videos), bins)
+
+
+def mean_profile(images: Iterable[NDArray[np.uint8]], bins: int) -> Floats:
+    """The radial spectrum of some frames of a video, RGB, as in `video_profiles`, shape (bins,)."""
+    return _mean(image_profile(image, bins) for image in images)
 
 
 def explore(

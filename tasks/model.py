@@ -12,8 +12,8 @@ from storage.workspace import Workspace
 from tasks.bundle import FORMAT_VERSION, NETWORKS, sha256
 
 NEEDED = ("model.keras", "model.json")
-RECORDS = ("training_videos.parquet", "reference.npz", "reference_videos.parquet")
-"""What a model's folder may also hold: which videos it was trained on, and what their features are like."""
+RECORDS = ("training_videos.parquet", "reference.npz", "reference_videos.parquet", "spectra.parquet")
+"""What a model's folder may also hold: which videos it was trained on, and what their features and spectra are like."""
 
 
 class ModelError(ValueError):

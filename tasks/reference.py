@@ -1,4 +1,4 @@
-"""What a detector carries along of its data: which videos they were, and how their features are distributed."""
+"""What a detector carries along of its data: which videos they were, and how their features and spectra are distributed."""
 
 import logging
 from pathlib import Path
@@ -14,6 +14,7 @@ from storage.manifest import Split
 from storage.workspace import Workspace
 from tasks.explore import frame_paths, read_split, usable_videos
 from tasks.progress import Progress
+from tasks.spectral_bands import write_bands
 from tasks.stage import Artifact, Stage
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,10 @@ def reference(
 ) -> dict[str, JsonValue]:
     """Write what later data can be compared with.
 
-    `training_videos.parquet` holds every usable video of the split with the fingerprint of its content, where it has one. `reference.npz` holds `means` and
+    `training_videos.parquet` holds every usable video of the split with the fingerprint of its content, where it has one, and `spectra.parquet` the bands of their
+    spectra (`write_bands`). `reference.npz` holds `means` and
     `whitening` (`fourier_model.familiarity.Reference`) of the features of training frames, and `reference_videos.parquet` the `distance` of
-    validation and test videos to them. Where the features do not vary there are no such files, and the summary says why.
+    validation and test videos to them. Where the features do not vary these two are missing, and the summary says why.
     """
     from fourier_model.familiarity import FamiliarityError, fit_reference
     from fourier_model.temporal import open_describer
@@ -44,6 +46,7 @@ def reference(
     known = videos.merge(listed, on="video_id", how="left", validate="one_to_one")
     known[COLUMNS].to_parquet(output / "training_videos.parquet", index=False)
     videos = videos[videos["video_id"].isin(frames["video_id"])]
+    write_bands(output, workspace, videos, frames)
     describe = open_describer(training.folder(workspace))
     trained = evenly_chosen(videos[videos["split"] == Split.TRAIN], MOST_VIDEOS[Split.TRAIN])
     features = video_features(workspace, trained, frames, describe, "features of training videos")
@@ -101,4 +104,4 @@ def video_features(
     return found
 
 
-REFERENCE = Stage("reference", version=2, function=reference)
+REFERENCE = Stage("reference", version=3, function=reference)

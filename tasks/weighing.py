@@ -57,10 +57,18 @@ class Scale:
         return float(self.probabilities(pooled)), interval, self._verdict(float(self._calibrated(pooled)))
 
     @property
+    def uncertain(self) -> tuple[float, float] | None:
+        """The probabilities between which a verdict is `uncertain`; None where it never is."""
+        if not self.margin:
+            return None
+        cut = float(logit(self.threshold))
+        low, high = expit([cut - self.margin, cut + self.margin])
+        return float(low), float(high)
+
+    @property
     def why_uncertain(self) -> str:
         """Why a verdict is `uncertain`."""
-        cut, margin = float(logit(self.threshold)), self.margin or 0.0
-        low, high = expit([cut - margin, cut + margin])
+        low, high = self.uncertain or (self.threshold, self.threshold)
         return f"the probability lies between {low:.3f} and {high:.3f}, where verdicts were wrong too often on the validation videos"
 
     def _calibrated(self, logits: ArrayLike) -> Floats:

@@ -1,0 +1,207 @@
+"""The evidence behind the judgement of one clip: its file is read again, and the frames at the peaks of its score are explained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fourier_model.peaks import peaks
+from fourier_model.spectrum import HIGHEST_FREQUENCY, RINGS
+from storage.images import decode_image
+from storage.video import UnreadableVideo, evenly_spread
+from tasks.clip import open_clip
+from tasks.detect import Clip, Detector, Pictures, as_video, file_digest, read_clip
+from tasks.explain import PEAKS
+from tasks.explore import mean_profile
+from tasks.judgement import FaceJudgement, FrameScore, Judgement
+from tasks.report.images import embedded, picture, thumbnail
+from tasks.spectral_bands import FRAMES
+
+OCCLUDED_RINGS = 16
+SHOWN_EDGE = 480  # pixels; of frames at peaks
+PLACE_EDGE = 640  # pixels; of the frame that shows where faces are
+LINE = (230, 60, 0)
+
+Images = Sequence[NDArray[np.uint8]]
+Bands = dict[str, dict[str, Any]]
+
+
+class NoEvidence(Exception):  # noqa: N818 - it says what there is
+    """There is no evidence of a clip; the message says why."""
+
+
+def gather_clip(judged: Judgement, detector: Detector, bands: Bands | None) -> dict[str, Any]:
+    """What the page shows of a scored clip: `place`, the frame with its faces marked, None for whole frames, and `faces`, the evidence of each.
+
+    Raises NoEvidence where the file is no longer what was judged, or was judged with other settings than the detector has.
+    """
+    path = Path(judged.path)
+    try:
+        clip = read_clip(path, detector.settings)
+        same = file_digest(path) == judged.sha256
+        if not same:
+            message = "the file is no longer the one that was judged"
+            raise NoEvidence(message)
+        _require_same_frames(judged, clip)
+        faces = [
+            _gather_face(path, face, own, detector, bands)
+            for face, own in zip(judged.faces, clip.pictures, strict=True)
+        ]
+        top = max(judged.faces, key=lambda face: face.probability_fake)
+        highest = max(top.frames, key=lambda frame: frame.probability_fake)
+        return {"place": _place(path, judged, highest.frame_index), "faces": faces}
+    except UnreadableVideo as error:
+        raise NoEvidence(error.reason) from error
+    except OSError as error:
+        message = f"the file cannot be opened any more ({error.strerror})"
+        raise NoEvidence(message) from error
+
+
+def _require_same_frames(judged: Judgement, clip: Clip) -> None:
+    there = [(own.position, [index for index, _, _ in own.frames]) for own in clip.pictures]
+    if there != [(face.position, [frame.frame_index for frame in face.frames]) for face in judged.faces]:
+        message = "it was judged with another number of frames a clip than the detector looks at here"
+        raise NoEvidence(message)
+
+
+def _gather_face(
+    path: Path, face: FaceJudgement, own: Pictures, detector: Detector, bands: Bands | None
+) -> dict[str, Any]:
+    """What the page shows of one face, or of whole frames."""
+    from fourier_model.band_occlusion import band_occlusion
+
+    def read(places: Sequence[int]) -> list[NDArray[np.uint8]]:
+        return [decode_image(own.contents[place], path) for place in places]
+
+    towards = -1 if face.verdict == "real" else 1
+    scores = np.array([frame.probability_fake for frame in face.frames])
+    places = peaks(towards * scores, PEAKS)
+    images = read(places)
+    maps = [detector.explain.cam(image) for image in images]
+    profile = mean_profile(read(evenly_spread(len(own.contents), FRAMES)), RINGS)
+    return {
+        "judged": face,
+        "towards": "real" if towards < 0 else "fake",
+        "size": images[0].shape[1::-1],
+        "timeline": _timeline(face, scores, places, detector),
+        "frames": _frames(images, maps, [face.frames[place] for place in places]),
+        "spectrum": _spectrum(profile, bands),
+        "rings": _rings(band_occlusion(detector.explain.score, images[0], OCCLUDED_RINGS)),
+    }
+
+
+def _moment(frame: FrameScore) -> str:
+    when = "" if frame.timestamp_s is None else f" at {frame.timestamp_s:.2f} s"
+    return f"frame {frame.frame_index}{when}, P(fake) {frame.probability_fake:.2f}"
+
+
+def _timeline(
+    face: FaceJudgement, scores: NDArray[np.float64], places: Sequence[int], detector: Detector
+) -> dict[str, str] | None:
+    """The score over time; None for a single frame."""
+    if len(scores) == 1:
+        return None
+    from fourier_model.explanation_figures import score_curve
+
+    stamps = [frame.timestamp_s for frame in face.frames]
+    times = None if None in stamps else np.array(stamps, dtype=float)
+    scale = detector.scale
+    figure = score_curve(scores, times, scale.threshold, scale.uncertain, places)
+    marked = ", ".join(_moment(face.frames[place]) for place in places)
+    words = f"Probability of fake of each of {len(scores)} frames over time, from {scores.min():.2f} to {scores.max():.2f}; marked: {marked}."
+    return {"image": _chart(figure), "words": words}
+
+
+def _frames(
+    images: Images, maps: Sequence[NDArray[np.float32]], moments: Sequence[FrameScore]
+) -> dict[str, str]:
+    """The frames at the peaks, and where in them the maps speak for fake or for real."""
+    from fourier_model.explanation_figures import peak_frames
+    from fourier_model.figure_style import png
+
+    titles = [
+        f"{number}: {'' if one.timestamp_s is None else f'{one.timestamp_s:.2f} s, '}P(fake) {one.probability_fake:.2f}"
+        for number, one in enumerate(moments, start=1)
+    ]
+    figure = peak_frames([_reduced(image) for image in images], [_reduced(one) for one in maps], titles)
+    told = "; ".join(_moment(one) for one in moments)
+    words = f"Upper row: {told}. Lower row: the same in grey, with what speaks for fake in vermilion and what speaks for real in blue."
+    return {"image": picture(png(figure)), "words": words}
+
+
+def _spectrum(profile: NDArray[np.float64], bands: Bands | None) -> dict[str, str]:
+    """The radial spectrum beside the bands."""
+    from fourier_model.explanation_figures import spectrum_beside
+
+    levels = {name: (own["low"], own["median"], own["high"]) for name, own in (bands or {}).items()}
+    words = "Power of the clip by spatial frequency."
+    shares = [
+        f"{np.nanmean((profile >= low) & (profile <= high)):.0%} of its rings within the band of the {name} videos"
+        for name, (low, _, high) in levels.items()
+    ]
+    if shares:
+        words = f"Power of the clip by spatial frequency: {', '.join(shares)}."
+    return {"image": _chart(spectrum_beside(profile, levels)), "words": words}
+
+
+def _rings(occlusion: Any) -> dict[str, Any]:
+    """What the logit of the first frame loses without each ring; `strongest` is None where the frame has no frequency at all."""
+    from fourier_model.explanation_figures import ring_curve
+
+    removed = occlusion.removed
+    if np.isnan(removed).all():
+        return {"strongest": None}
+    ring = int(np.nanargmax(np.abs(removed)))
+    low, high = np.linspace(0, HIGHEST_FREQUENCY, len(removed) + 1)[[ring, ring + 1]]
+    strongest = {"low": low, "high": high, "change": float(removed[ring])}
+    words = (
+        f"Change of the logit without each of {len(removed)} rings of frequencies, from {np.nanmin(removed):+.2f} to {np.nanmax(removed):+.2f}; "
+        f"largest without {low:.2f} to {high:.2f} cycles per pixel."
+    )
+    return {
+        "image": _chart(ring_curve(occlusion)),
+        "words": words,
+        "logit": occlusion.logit,
+        "strongest": strongest,
+    }
+
+
+def _place(path: Path, judged: Judgement, index: int) -> str | None:
+    """One whole frame with the boxes of the faces that were judged in it, numbered as they are named; None where whole frames are judged."""
+    marked = [
+        (number, frame.face_box)
+        for number, face in enumerate(judged.faces, start=1)
+        for frame in face.frames
+        if frame.frame_index == index and frame.face_box
+    ]
+    if not marked:
+        return None
+    with open_clip(as_video(path)) as clip:
+        frame = next(iter(clip.frames([index])))
+    canvas = Image.fromarray(frame.image)
+    canvas.thumbnail((PLACE_EDGE, PLACE_EDGE))
+    share = canvas.width / frame.image.shape[1]
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(18)
+    for number, box in marked:
+        left, top = box["x"] * share, box["y"] * share
+        edges = (left, top, left + box["width"] * share, top + box["height"] * share)
+        draw.rectangle(edges, outline=LINE, width=3)
+        draw.text((left + 7, top + 3), str(number), fill="white", font=font, stroke_width=3, stroke_fill=LINE)
+    return thumbnail(np.asarray(canvas), PLACE_EDGE)
+
+
+def _reduced(image: NDArray[Any]) -> NDArray[Any]:
+    """As large as it is shown."""
+    share = SHOWN_EDGE / max(image.shape[:2])
+    return image if share >= 1 else cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+
+
+def _chart(figure: Figure) -> str:
+    from fourier_model.figure_style import png
+
+    return embedded(png(figure))
