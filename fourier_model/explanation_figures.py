@@ -93,11 +93,12 @@ def evidence_curves(
 def score_curve(
     probabilities: ArrayLike,
     times: ArrayLike | None,
+    duration: float | None,
     threshold: float,
     band: tuple[float, float] | None,
     peaks: Sequence[int],
 ) -> Figure:
-    """The score over time, as in `evidence_curves`, with the probabilities that get no verdict, from `band[0]` to `band[1]`, in grey."""
+    """The score over time, as in `evidence_curves`, over all of a clip of `duration` seconds, with the probabilities that get no verdict, from `band[0]` to `band[1]`, in grey."""
     figure, axes = plain_axes(4.6, 3.0)
     if band:
         axes.axhspan(*band, color="0.93", zorder=0, label="uncertain")
@@ -105,6 +106,8 @@ def score_curve(
     axes.lines[-1].set_label("threshold")
     axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right", bbox_to_anchor=(1.0, 1.17))
     axes.set_title("")
+    if times is not None and duration:
+        axes.set_xlim(0, max(duration, float(np.max(times))))
     return figure
 
 
@@ -116,22 +119,35 @@ def ring_curve(occlusion: BandOcclusion) -> Figure:
     return figure
 
 
-def spectrum_beside(profile: ArrayLike, bands: Mapping[str, tuple[Floats, Floats, Floats]]) -> Figure:
-    """The radial spectrum of a clip over the bands of classes, and, where there are real ones, the same less their median.
+def spectrum_beside(
+    profile: ArrayLike, bands: Mapping[str, tuple[Floats, Floats, Floats]], less: Floats | None = None
+) -> Figure:
+    """The radial spectrum of a clip over the bands of classes; with `less`, all of it less that spectrum.
 
-    `profile` is in dB, shape (bins,), NaN where a ring has no sample; `bands` hold low, median and high in dB by class, in the same shape.
+    `profile` and `less` are in dB, shape (bins,), NaN where a ring has no sample; `bands` hold low, median and high in dB by class, in the same shape.
     """
     profile = np.asarray(profile, dtype=np.float64)
-    bases: list[tuple[Floats, str]] = [(np.zeros(len(profile)), "power (dB, squared grey levels)")]
-    if "real" in bands:
-        bases.append((bands["real"][1], "less the median of the reals (dB)"))
-    figure = Figure(figsize=(4.6 * len(bases), 3.0), layout="constrained")
-    for axes, (base, unit) in zip(figure.subplots(1, len(bases), squeeze=False)[0], bases, strict=True):
-        _draw_spectrum(
-            axes, profile - base, {name: [level - base for level in levels] for name, levels in bands.items()}
+    base = np.zeros(len(profile)) if less is None else less
+    frequencies = ring_frequencies(len(profile))
+    figure, axes = plain_axes(4.6, 3.0)
+    for name, (low, median, high) in bands.items():
+        colour = COLOURS[name]
+        axes.fill_between(frequencies, low - base, high - base, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(
+            frequencies,
+            median - base,
+            color=colour,
+            linestyle="--",
+            linewidth=1,
+            label=f"{name}: median, 5 to 95 %",
         )
-        axes.set_ylabel(unit)
-    figure.axes[0].legend(frameon=False, fontsize=8)
+    axes.plot(frequencies, profile - base, color="black", linewidth=1.5, label="this clip")
+    axes.set(
+        xlabel=FREQUENCY,
+        ylabel="power (dB, squared grey levels)" if less is None else "less the median of the reals (dB)",
+        xlim=(0, HIGHEST_FREQUENCY),
+    )
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -191,23 +207,6 @@ def _draw_score(
         title="Score over time",
         ylim=(-0.05, 1.14),
     )
-
-
-def _draw_spectrum(axes: Axes, profile: Floats, bands: Mapping[str, Sequence[Floats]]) -> None:
-    frequencies = ring_frequencies(len(profile))
-    tidy(axes)
-    for name, (low, median, high) in bands.items():
-        axes.fill_between(frequencies, low, high, color=COLOURS[name], alpha=0.2, linewidth=0)
-        axes.plot(
-            frequencies,
-            median,
-            color=COLOURS[name],
-            linestyle="--",
-            linewidth=1,
-            label=f"{name}: median, 5 to 95 %",
-        )
-    axes.plot(frequencies, profile, color="black", linewidth=1.5, label="this clip")
-    axes.set(xlabel=FREQUENCY, xlim=(0, HIGHEST_FREQUENCY))
 
 
 def _draw_occlusion(axes: Axes, occlusion: BandOcclusion) -> None:

@@ -43,13 +43,12 @@ def gather_clip(judged: Judgement, detector: Detector, bands: Bands | None) -> d
     path = Path(judged.path)
     try:
         clip = read_clip(path, detector.settings)
-        same = file_digest(path) == judged.sha256
-        if not same:
+        if file_digest(path) != judged.sha256:
             message = "the file is no longer the one that was judged"
             raise NoEvidence(message)
         _require_same_frames(judged, clip)
         faces = [
-            _gather_face(path, face, own, detector, bands)
+            _gather_face(judged, face, own, detector, bands)
             for face, own in zip(judged.faces, clip.pictures, strict=True)
         ]
         top = max(judged.faces, key=lambda face: face.probability_fake)
@@ -70,13 +69,13 @@ def _require_same_frames(judged: Judgement, clip: Clip) -> None:
 
 
 def _gather_face(
-    path: Path, face: FaceJudgement, own: Pictures, detector: Detector, bands: Bands | None
+    judged: Judgement, face: FaceJudgement, own: Pictures, detector: Detector, bands: Bands | None
 ) -> dict[str, Any]:
     """What the page shows of one face, or of whole frames."""
     from fourier_model.band_occlusion import band_occlusion
 
     def read(places: Sequence[int]) -> list[NDArray[np.uint8]]:
-        return [decode_image(own.contents[place], path) for place in places]
+        return [decode_image(own.contents[place], Path(judged.path)) for place in places]
 
     towards = -1 if face.verdict == "real" else 1
     scores = np.array([frame.probability_fake for frame in face.frames])
@@ -88,7 +87,7 @@ def _gather_face(
         "judged": face,
         "towards": "real" if towards < 0 else "fake",
         "size": images[0].shape[1::-1],
-        "timeline": _timeline(face, scores, places, detector),
+        "timeline": _timeline(face, scores, places, detector, judged.duration_s),
         "frames": _frames(images, maps, [face.frames[place] for place in places]),
         "spectrum": _spectrum(profile, bands),
         "rings": _rings(band_occlusion(detector.explain.score, images[0], OCCLUDED_RINGS)),
@@ -101,7 +100,11 @@ def _moment(frame: FrameScore) -> str:
 
 
 def _timeline(
-    face: FaceJudgement, scores: NDArray[np.float64], places: Sequence[int], detector: Detector
+    face: FaceJudgement,
+    scores: NDArray[np.float64],
+    places: Sequence[int],
+    detector: Detector,
+    duration: float | None,
 ) -> dict[str, str] | None:
     """The score over time; None for a single frame."""
     if len(scores) == 1:
@@ -111,7 +114,7 @@ def _timeline(
     stamps = [frame.timestamp_s for frame in face.frames]
     times = None if None in stamps else np.array(stamps, dtype=float)
     scale = detector.scale
-    figure = score_curve(scores, times, scale.threshold, scale.uncertain, places)
+    figure = score_curve(scores, times, duration, scale.threshold, scale.uncertain, places)
     marked = ", ".join(_moment(face.frames[place]) for place in places)
     words = f"Probability of fake of each of {len(scores)} frames over time, from {scores.min():.2f} to {scores.max():.2f}; marked: {marked}."
     return {"image": _chart(figure), "words": words}
@@ -134,19 +137,25 @@ def _frames(
     return {"image": picture(png(figure)), "words": words}
 
 
-def _spectrum(profile: NDArray[np.float64], bands: Bands | None) -> dict[str, str]:
-    """The radial spectrum beside the bands."""
+def _spectrum(profile: NDArray[np.float64], bands: Bands | None) -> list[dict[str, str]]:
+    """The radial spectrum beside the bands, and, where there are reals, the same less their median."""
     from fourier_model.explanation_figures import spectrum_beside
 
     levels = {name: (own["low"], own["median"], own["high"]) for name, own in (bands or {}).items()}
-    words = "Power of the clip by spatial frequency."
-    shares = [
-        f"{np.nanmean((profile >= low) & (profile <= high)):.0%} of its rings within the band of the {name} videos"
+    held = ~np.isnan(profile)
+    within = [
+        f"{np.mean((profile >= low)[held] & (profile <= high)[held]):.0%} of its rings lie within the band of the {name} videos"
         for name, (low, _, high) in levels.items()
+        if held.any()
     ]
-    if shares:
-        words = f"Power of the clip by spatial frequency: {', '.join(shares)}."
-    return {"image": _chart(spectrum_beside(profile, levels)), "words": words}
+    words = f"Power by spatial frequency{': ' if within else ''}{', '.join(within)}."
+    shown = [{"image": _chart(spectrum_beside(profile, levels)), "words": words}]
+    if "real" in levels:
+        less = _chart(spectrum_beside(profile, levels, levels["real"][1]))
+        shown.append(
+            {"image": less, "words": "Power by spatial frequency less the median of the real videos."}
+        )
+    return shown
 
 
 def _rings(occlusion: Any) -> dict[str, Any]:
