@@ -236,10 +236,7 @@ class VideoReader:
 
     def _frame(self, index: int, picture: Picture) -> VideoFrame:
         seconds = float((self._times[index] - self._times[0]) * self._time_base)
-        rgb = self._colours.reformat(picture, format="rgb24", threads=1).to_ndarray()
-        return VideoFrame(
-            index, seconds, _as_shown(rgb.astype(np.uint8, copy=False), _display_matrix(picture))
-        )
+        return VideoFrame(index, seconds, pixels_as_shown(picture, self._colours))
 
     def _runs(self, wanted: Iterable[int]) -> list[_Run]:
         """The stretches of packets that hold the wanted frames; stretches that meet are one."""
@@ -409,18 +406,31 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         _raise_unless_content(error)
         reason = f"cannot be read as a video ({error.strerror}): replace the file"
         raise UnreadableVideo(path, reason) from error
+    if stream := video_track(container):
+        return container, stream
+    container.close()
+    raise UnreadableVideo(path, "holds no video track that can be decoded: replace the file")
+
+
+def video_track(container: InputContainer) -> VideoStream | None:
+    """The first video track that can be decoded and is no cover picture, set to be decoded in one thread."""
     for stream in container.streams.video:
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
             stream.thread_count = 1
-            return container, stream
-    container.close()
-    raise UnreadableVideo(path, "holds no video track that can be decoded: replace the file")
+            return stream
+    return None
 
 
 def _raise_unless_content(error: av.error.FFmpegError) -> None:
     """Raise what is no fault of the file's content: the system's errors."""
     if isinstance(error, OSError | MemoryError):
         raise error
+
+
+def pixels_as_shown(picture: Picture, colours: VideoReformatter) -> NDArray[np.uint8]:
+    """A decoded picture as RGB uint8 (height, width, 3), turned as it is shown; `colours` is kept from picture to picture."""
+    rgb = colours.reformat(picture, format="rgb24", threads=1).to_ndarray()
+    return _as_shown(rgb.astype(np.uint8, copy=False), _display_matrix(picture))
 
 
 def _header(packet: "Packet[VideoStream]") -> _Header:

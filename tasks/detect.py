@@ -28,6 +28,7 @@ from tasks.clip import (
     open_clip,
     whole_pixels,
 )
+from tasks.clip import Clip as Source
 from tasks.judgement import FaceJudgement, FrameScore, Judgement
 from tasks.model import TrainedModel, open_model
 from tasks.quality import warn_of_clip, warn_of_face
@@ -119,7 +120,7 @@ class Detector:
             before = _state(path)
             digest = file_digest(path)
             with read_clip(path, self.settings) as clip:
-                judged = self._judge(path, clip)
+                judged = self.judge_pictures(path, clip)
             if _state(path) != before:
                 reason = "changed while it was read: judge it again when it is complete"
                 raise UnreadableVideo(path, reason)
@@ -130,7 +131,8 @@ class Detector:
             judged = Judgement(path=str(path), status="failed", reason=reason, model=self.model.digest)
         return judged.model_copy(update={"sha256": digest})
 
-    def _judge(self, path: Path, clip: Clip) -> Judgement:
+    def judge_pictures(self, path: Path | str, clip: Clip) -> Judgement:
+        """Judge what `read_clip` or `read_pictures` gives; `path` is what the judgement calls it."""
         faces = self._judge_faces(clip)
         several = len(faces) > 1
         told = [f"{face.position}: {text}" if several else text for face in faces for text in face.warnings]
@@ -263,30 +265,35 @@ def read_clip(path: Path, settings: ExtractionSettings) -> Iterator[Clip]:
     """
     video = as_video(path)
     with open_clip(video) as source:
-        wanted = evenly_spread(source.info.frame_count, settings.per_video)
-        tracks: list[FaceTrack | None] = [None]
-        warnings: list[str] = []
-        if settings.crop == "face":
-            tracks, left_out = _judged_faces(find_faces(source, video, wanted))
-            if left_out:
-                warnings.append(f"{left_out} more faces, smaller or seen for a shorter time, were not judged")
+        yield read_pictures(source, video, settings)
 
-        def pictures() -> Iterator[Picture]:
-            read = []
-            for frame in source.frames(wanted if tracks else ()):
-                read.append(frame.index)
-                for number, track in enumerate(tracks):
-                    place = track.at(frame.index) if track else None
-                    if track and not place:
-                        continue
-                    box = place[0] if place else None
-                    content = encode_pixels(frame, box, settings)[1]
-                    told = whole_pixels(box, frame.image) if box else None
-                    yield Picture(number, frame.index, frame.timestamp_s, told, content)
-            if tracks and (lost := note_lost(video, wanted, read)):
-                warnings.append(lost)
 
-        yield Clip(source.info, len(wanted), len(tracks), warnings, pictures())
+def read_pictures(source: Source, video: VideoFile, settings: ExtractionSettings) -> Clip:
+    """What is judged of a clip that is open; `video` is its name. Raises UnreadableVideo like `read_clip`."""
+    wanted = evenly_spread(source.info.frame_count, settings.per_video)
+    tracks: list[FaceTrack | None] = [None]
+    warnings: list[str] = []
+    if settings.crop == "face":
+        tracks, left_out = _judged_faces(find_faces(source, video, wanted))
+        if left_out:
+            warnings.append(f"{left_out} more faces, smaller or seen for a shorter time, were not judged")
+
+    def pictures() -> Iterator[Picture]:
+        read = []
+        for frame in source.frames(wanted if tracks else ()):
+            read.append(frame.index)
+            for number, track in enumerate(tracks):
+                place = track.at(frame.index) if track else None
+                if track and not place:
+                    continue
+                box = place[0] if place else None
+                content = encode_pixels(frame, box, settings)[1]
+                told = whole_pixels(box, frame.image) if box else None
+                yield Picture(number, frame.index, frame.timestamp_s, told, content)
+        if tracks and (lost := note_lost(video, wanted, read)):
+            warnings.append(lost)
+
+    return Clip(source.info, len(wanted), len(tracks), warnings, pictures())
 
 
 def _judged_faces(tracks: list[FaceTrack]) -> tuple[list[FaceTrack | None], int]:
