@@ -87,6 +87,25 @@ FramesOption = Annotated[
         show_default=False,
     ),
 ]
+StreamOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SOURCE",
+        help="Instead of paths: a camera (0, /dev/video0), an address (rtsp, rtmp, http, tcp, udp), or a file that grows.",
+        show_default=False,
+    ),
+]
+EveryOption = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="Of a stream, from verdict to verdict.")
+]
+WindowOption = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="SECONDS", help="Of a stream that each verdict is about, the newest ones."),
+]
+ForOption = Annotated[
+    float | None,
+    typer.Option("--for", min=0, metavar="SECONDS", help="Stop a stream after so long.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Work = Callable[["Settings", Path, Runner, int | None], dict[str, Any]]
 
@@ -203,12 +222,18 @@ def evaluate(
 @app.command()
 def detect(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="PATH...", help="Videos, images, folders of them; - reads paths from stdin, one a line."
+            metavar="PATH...",
+            help="Videos, images, folders of them; - reads paths from stdin, one a line.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     model: ModelOption = None,
+    stream: StreamOption = None,
+    every: EveryOption = 5.0,
+    window: WindowOption = 10.0,
+    seconds: ForOption = None,
     frames: FramesOption = None,
     output: Annotated[
         Path | None,
@@ -227,18 +252,28 @@ def detect(
 
     Example: fourier-deepfake detect clip.mp4 folder --model workspace/models/KEY --output verdicts.csv
     """
+    if bool(paths) == (stream is not None):
+        raise typer.BadParameter("expected paths, or --stream SOURCE")  # noqa: EM101
+    if stream is not None and (output or report):
+        raise typer.BadParameter("--stream writes no files: send stdout into one")  # noqa: EM101
     with _messages():
+        from flows.live import print_windows
         from flows.terminal import log_to_terminal
         from storage.workspace import Workspace
+        from tasks.live import Live
         from tasks.promotion import promoted_folder
 
+        live = Live(stream, every_s=every, window_s=window) if stream is not None else None
         with log_to_terminal():
             from flows.detect import detect_paths, listed
             from tasks.detect import Detector
 
             folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
             detector = Detector.load(folder, frames=frames)
-            failed = detect_paths(detector, listed(paths), output, report, as_json=as_json)
+            if live:
+                print_windows(live.windows(detector, seconds), as_json=as_json)
+                return
+            failed = detect_paths(detector, listed(paths or ()), output, report, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 

@@ -54,11 +54,11 @@ def listed(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _print(judged: Judgement) -> None:
-    for line in _lines(judged):
+    for line in lines(judged):
         typer.echo(line)
 
 
-def _lines(judged: Judgement) -> Iterator[str]:
+def lines(judged: Judgement) -> Iterator[str]:
     """A judgement in words: a line for the clip, and what is to be said of it below."""
     said = judged.verdict or judged.status
     if judged.probability_fake is None:

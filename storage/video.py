@@ -332,9 +332,7 @@ class VideoReader:
         first = self._first_picture()
         if first is None or not self._times:
             raise UnreadableVideo(self.path, "holds no picture that can be decoded: replace the file")
-        width, height = first.width, first.height
-        if _is_transposed(_display_matrix(first)):
-            width, height = height, width
+        width, height = size_as_shown(first)
         fps, duration = self._rate_and_duration()
         return VideoInfo(
             width=width,
@@ -431,6 +429,12 @@ def pixels_as_shown(picture: Picture, colours: VideoReformatter) -> NDArray[np.u
     """A decoded picture as RGB uint8 (height, width, 3), turned as it is shown; `colours` is kept from picture to picture."""
     rgb = colours.reformat(picture, format="rgb24", threads=1).to_ndarray()
     return _as_shown(rgb.astype(np.uint8, copy=False), _display_matrix(picture))
+
+
+def size_as_shown(picture: Picture) -> tuple[int, int]:
+    """Width and height of a decoded picture, turned as it is shown."""
+    turned = _is_transposed(_display_matrix(picture))
+    return (picture.height, picture.width) if turned else (picture.width, picture.height)
 
 
 def _header(packet: "Packet[VideoStream]") -> _Header:
