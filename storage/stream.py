@@ -80,7 +80,8 @@ class Window:
 class NewestFrames:
     """The newest pictures of a stream: at most `keep`, evenly spread over its last `window_s` seconds, to be taken `every_s` seconds.
 
-    One thread offers, one takes. `every_s` is at most `window_s`, so that every picture is taken by who is quick enough.
+    One thread offers, one takes. Who takes what is due at once, gets every picture: `every_s` is at most `window_s`, and what was never taken
+    may be older.
     """
 
     def __init__(self, keep: int, window_s: float, every_s: float) -> None:
@@ -108,7 +109,7 @@ class NewestFrames:
         arrived = time.monotonic()
         with self._changed:
             if patient:
-                self._changed.wait_for(lambda: self._ended or not self._is_due())
+                self._changed.wait_for(lambda: self._ended or not self.is_due())
             while self._samples and self._is_over(time_s):
                 self.dropped += self._samples.popleft().number > self._taken
             self._slot = self._slot_of(time_s)
@@ -122,7 +123,7 @@ class NewestFrames:
         After `timeout` seconds this is the end.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._ended or self._is_due(), timeout):
+            if not self._changed.wait_for(lambda: self._ended or self.is_due(), timeout):
                 self._ended = True
             if self._number == self._taken:
                 return []
@@ -132,18 +133,28 @@ class NewestFrames:
             self._changed.notify_all()
             return list(self._samples)
 
+    def pause(self) -> None:
+        """For now there will be no further pictures: what is there is due."""
+        with self._changed:
+            self._due_s = 0.0
+            self._changed.notify_all()
+
     def end(self) -> None:
         """There will be no further pictures; nobody waits any longer."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
+        """Whether there are new pictures enough, or new enough."""
         fresh = self._number - self._taken
         return fresh >= self.keep or (fresh > 0 and self._samples[-1].time_s >= self._due_s - SLACK)
 
     def _is_over(self, time_s: float) -> bool:
-        return len(self._samples) == self.keep or self._samples[0].time_s <= time_s - self.window_s + SLACK
+        """Whether the oldest picture goes as one of `time_s` comes."""
+        oldest = self._samples[0]
+        old = oldest.time_s <= time_s - self.window_s + SLACK
+        return len(self._samples) == self.keep or (old and oldest.number <= self._taken)
 
     def _slot_of(self, time_s: float) -> int:
         return int(time_s * self.keep / self.window_s + SLACK)
@@ -256,6 +267,7 @@ class StreamReader:
             message = f"{self.source.label}{lost}: {why}; {HINTS[self.source.kind]}"
             raise StreamLost(message)
         if not over:
+            self.newest.pause()
             logger.warning("%s is lost, connecting again", self.source.label)
         return over
 

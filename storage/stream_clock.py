@@ -26,7 +26,7 @@ class StreamClock:
         now = None if stamp is None or self._offset is None else stamp + self._offset
         if now is None or not 0 <= now - last <= passed + JUMP_S:
             now = last + passed
-            self._offset = None if stamp is None else now - stamp
+            self._offset = self._offset if stamp is None else now - stamp
         self._last = now, arrived
         return now
 

@@ -167,4 +167,8 @@ def _address(text: str, scheme: str) -> StreamSource:
         message = f"--stream {scheme}://: {error}"
         raise StreamError(message) from error
     place = f"[{host}]" if ":" in host else host
-    return StreamSource("network", text, f"{scheme}://{place}{f':{port}' if port else ''}{parts.path}")
+    return StreamSource(
+        "network",
+        f"{scheme}{text[len(scheme) :]}",
+        f"{scheme}://{place}{f':{port}' if port else ''}{parts.path}",
+    )
