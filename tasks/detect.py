@@ -29,7 +29,7 @@ from tasks.clip import (
     whole_pixels,
 )
 from tasks.clip import Clip as Source
-from tasks.judgement import FaceJudgement, FrameScore, Judgement
+from tasks.judgement import FaceJudgement, FrameScore, Judgement, shown
 from tasks.model import TrainedModel, open_model
 from tasks.quality import warn_of_clip, warn_of_face
 from tasks.weighing import Familiarity, Scale
@@ -125,10 +125,12 @@ class Detector:
                 reason = "changed while it was read: judge it again when it is complete"
                 raise UnreadableVideo(path, reason)
         except UnreadableVideo as error:
-            judged = Judgement(path=str(path), status="failed", reason=error.reason, model=self.model.digest)
+            judged = Judgement(
+                path=shown(path), status="failed", reason=error.reason, model=self.model.digest
+            )
         except OSError as error:
             reason = f"cannot be opened ({error.strerror}): check the path and its permissions"
-            judged = Judgement(path=str(path), status="failed", reason=reason, model=self.model.digest)
+            judged = Judgement(path=shown(path), status="failed", reason=reason, model=self.model.digest)
         return judged.model_copy(update={"sha256": digest})
 
     def judge_pictures(self, path: Path | str, clip: Clip) -> Judgement:
@@ -137,7 +139,7 @@ class Detector:
         several = len(faces) > 1
         told = [f"{face.position}: {text}" if several else text for face in faces for text in face.warnings]
         judged = Judgement(
-            path=str(path),
+            path=shown(path),
             status="abstained",
             faces=faces,
             frames_scored=len({frame.frame_index for face in faces for frame in face.frames}),

@@ -1,11 +1,18 @@
 """What is said of a clip that nobody labelled: the objects that Python calls, files, the API and flows share."""
 
+import os
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Verdict = Literal["real", "fake", "uncertain"]
 Status = Literal["scored", "abstained", "failed"]
+
+
+def shown(path: Path) -> str:
+    r"""A path as text; bytes that are no UTF-8 as `\xff`, since neither JSON nor Parquet can hold them."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class FrameScore(BaseModel):
@@ -50,7 +57,7 @@ class Judgement(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
+    path: str = Field(description="As it was asked for; bytes that are no UTF-8 as `\\xff`.")
     status: Status = Field(
         description="scored; abstained, where there is nothing to score; or failed, where it cannot be read."
     )

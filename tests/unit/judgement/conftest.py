@@ -15,7 +15,7 @@ from storage.images import write_image
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
 from storage.workspace import Workspace
 from tasks.audit import AUDIT
-from tasks.bundle import BUNDLE
+from tasks.bundle import BUNDLE, FORMAT_VERSION, sha256
 from tasks.calibrate import CALIBRATE
 from tasks.clip import ExtractionSettings
 from tasks.evaluate import EVALUATE
@@ -155,6 +155,25 @@ def make_detector():
     board.set_weights([np.array([[1.0, -1.0], [-1.0, 1.0]]).reshape(2, 2, 1, 1).repeat(3, axis=2) / 12])
     logit.set_weights([np.array([[0.5]]), np.array([-4.0])])
     return model
+
+
+def pack_detector(folder):
+    """As much of a detector's folder as judging reads, made in a moment; returns the folder."""
+    from fourier_model.detector import save_detector
+
+    folder.mkdir(parents=True)
+    save_detector(make_detector(), folder / "model.keras")
+    record = {
+        "format_version": FORMAT_VERSION,
+        "input_size": SIZE,
+        "pooling": PoolingSettings().model_dump(mode="json"),
+        "calibration": {"temperature": 1.0, "bias": 0.0, "abstention": {"margin": None}},
+        "threshold": 0.5,
+        "configuration": TAKEN,
+        "digests": {"model.keras": sha256(folder / "model.keras")},
+    }
+    (folder / "model.json").write_text(json.dumps(record), "utf-8")
+    return folder
 
 
 def store_training(world):
