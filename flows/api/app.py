@@ -28,10 +28,10 @@ OWN_POLICY = (
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 EVIDENCE_POLICY = (
-    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
-"""The evidence is one file with all it needs in it: as a page of no site, it reaches neither the service nor anything else."""
+"""The evidence is one file with all it needs in it, and no script: as a page of no site, it reaches neither the service nor anything else."""
 BODY = {
     "requestBody": {
         "required": True,

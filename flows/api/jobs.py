@@ -4,7 +4,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ from tasks.judgement import Judgement
 
 logger = logging.getLogger(__name__)
 
-WriteEvidence = Callable[[Path, Detector, Judgement, str], None]
-"""Writes an HTML page on a judgement, whose `path` can still be read, under the name that the last argument gives."""
+WriteEvidence = Callable[[Path, Detector, Iterable[Judgement], Mapping[str, str]], None]
+"""Writes an HTML page on judgements, whose `path` can still be read, under the names that the last argument gives by path: whole or not at all."""
 State = Literal["queued", "judging", "done", "failed"]
 
 FIRST_GUESS_S = 5.0
@@ -185,9 +185,7 @@ class Jobs:
             self._metrics.count(judged)
             job.judgement = judged.model_copy(update={"path": job.name})
             if job.wants_evidence and self._write_evidence and judged.status == "scored":
-                partial = job.evidence.with_suffix(".partial")
-                self._write_evidence(partial, self._detector, judged, job.name)
-                partial.replace(job.evidence)
+                self._write_evidence(job.evidence, self._detector, [judged], {judged.path: job.name})
         finally:
             job.clip.unlink(missing_ok=True)
             job.finished = self._clock()

@@ -33,7 +33,7 @@ def checked_suffix(request: Request, name: str) -> str:
 
 
 async def receive(request: Request, path: Path, settings: ApiSettings) -> int:
-    """Write a request's body to a new file, never more than a piece of it in memory; return its size in bytes.
+    """Write a request's body to a new file, never much more than 1 MiB of it in memory; return its size in bytes.
 
     Raises HTTPException 413 as soon as it is too large, 408 where it is too slow, 400 where it is empty or broken off.
     What was written stays: the caller removes it.
@@ -49,12 +49,17 @@ async def receive(request: Request, path: Path, settings: ApiSettings) -> int:
             await anyio.open_file(path, "xb") as file,
             asyncio.timeout(settings.stall_s) as patience,
         ):
+            waiting = bytearray()
             async for piece in request.stream():
                 size += len(piece)
                 if size > settings.most_bytes:
                     raise _too_large(settings)
-                await file.write(piece)
+                waiting += piece
+                if len(waiting) >= MEBIBYTE:
+                    await file.write(waiting)
+                    waiting.clear()
                 patience.reschedule(min(loop.time() + settings.stall_s, end))
+            await file.write(waiting)
     except TimeoutError:
         message = f"the upload stood still for {settings.stall_s:g} s, or took longer than {settings.upload_minutes:g} minutes"
         raise HTTPException(408, message) from None

@@ -62,8 +62,10 @@ def until(true):
     return found
 
 
-def write_evidence(path, detector, judged, name):
+def write_evidence(path, detector, judgements, names):
+    (judged,) = judgements
     assert Path(judged.path).is_file()
+    assert names[judged.path].isprintable()
     path.write_text(f"<p>{judged.verdict}</p>")
 
 

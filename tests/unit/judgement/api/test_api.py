@@ -363,7 +363,7 @@ def test_every_answer_forbids_what_a_browser_could_do_with_it(start, make_clip):
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
         assert "access-control-allow-origin" not in headers
-    assert service.client.get(job["evidence"]).headers["content-security-policy"].startswith("sandbox ")
+    assert service.client.get(job["evidence"]).headers["content-security-policy"].startswith("sandbox;")
 
 
 def test_the_metrics_count_and_name_nobody(start, make_clip):
