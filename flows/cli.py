@@ -323,10 +323,12 @@ def api(
             from flows.api.serve import serve
             from flows.api.settings import MEBIBYTE, ApiSettings
             from tasks.detect import Detector
+            from tasks.evidence import write_report
 
             settings = ApiSettings(most_bytes=largest * MEBIBYTE, queue=queue, keep_minutes=keep)
             folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
-            serve(Detector.load(folder, frames=frames), settings, access, host, port)
+            detector = Detector.load(folder, frames=frames)
+            serve(detector, settings, access, host, port, write_report)
 
 
 @app.command()

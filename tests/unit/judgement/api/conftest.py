@@ -77,8 +77,8 @@ def start(held, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(root))
     running_now = []
 
-    def begin(access=ON_LOOPBACK, judge=held, **settings):
-        app = make_app(judge, ApiSettings(**settings), access, write_evidence)
+    def begin(access=ON_LOOPBACK, judge=held, evidence=write_evidence, **settings):
+        app = make_app(judge, ApiSettings(**settings), access, evidence)
         context = running(app)
         port = context.__enter__()
         running_now.append(context)

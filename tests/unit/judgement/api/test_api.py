@@ -17,6 +17,7 @@ import pytest
 from flows.api import serve
 from flows.api.access import Access, AccessError
 from flows.api.session import session_folder
+from tasks.evidence import write_report
 
 BINARY = {"Content-Type": "application/octet-stream"}
 TOKEN = "a-secret-of-many-letters"
@@ -70,6 +71,20 @@ def test_a_clip_has_the_same_score_through_the_api_as_alone(start, detector, mak
     assert job["name"] == job["judgement"]["path"] == "<img src=x onerror=alert(1)>.mp4"
     assert {**job["judgement"], "path": ""}.keys() == alone.keys()
     assert job["judgement"]["sha256"] == alone["sha256"]
+
+
+def test_the_evidence_calls_the_clip_by_its_name_and_not_by_where_it_lay(start, detector, make_clip):
+    def write(path, _, judgements, names):
+        write_report(path, detector, judgements, names)
+
+    service = start(evidence=write)
+    job = finished(service, upload(service, make_clip().read_bytes(), "<b>a.mp4", evidence=True))
+    page = service.client.get(job["evidence"])
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "&lt;b&gt;a.mp4" in page.text
+    assert "fourier-deepfake-api-" not in page.text
+    assert "<script" not in page.text
+    assert [path.name for path in service.files()] == ["evidence.html"]
 
 
 def test_an_upload_is_deleted_once_judged_and_its_name_never_touches_the_disk(start, make_clip):
@@ -437,6 +452,7 @@ def test_it_says_where_it_is_and_ends_without_a_trace(tmp_path, how):
 
 HOLD = """
 from flows.api.session import session_folder
+from tasks.evidence import write_report
 with session_folder() as folder:
     print(folder, flush=True)
     input()
