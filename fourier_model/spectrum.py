@@ -1,5 +1,8 @@
 """Power spectra of images and their mean over rings of equal frequency."""
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,6 +14,8 @@ RINGS = 64  # of the spectral vector
 SMALLEST_DURALL = 9  # pixels; fewer leave too few rings for a cubic
 BORDER = 1e-9  # rings; a point on the border of two, up to rounding, belongs to the outer one
 SMALLEST_SPREAD = 1.0  # dB; a flat spectrum, like that of a constant image, stays flat
+BLOCK = 2**17  # pixels that are transformed at once: their spectra are summed up before they leave the cache
+SIZES = 16  # of images, whose windows and rings are kept
 
 Floats = NDArray[np.float64]
 
@@ -50,21 +55,14 @@ def power_spectrum(images: ArrayLike, *, window: bool = False) -> Floats:
     Raises ValueError for fewer than two axes, an empty image or a value that is not finite. Source: Welch 1967, for one segment.
     """
     images = np.asarray(images, dtype=np.float64)
-    if images.ndim < 2 or 0 in images.shape[-2:]:
-        message = f"power_spectrum needs images of shape (..., height, width), got {images.shape}"
-        raise ValueError(message)
-    if not np.isfinite(images).all():
-        message = (
-            f"power_spectrum needs finite values, got {np.count_nonzero(~np.isfinite(images))} that are not"
-        )
-        raise ValueError(message)
+    _require_images("power_spectrum", images)
+    _require_finite("power_spectrum", images)
     height, width = images.shape[-2:]
     centred: Floats = images - images.mean(axis=(-2, -1), keepdims=True)
     energy = float(height * width)
     if window:
-        weights = np.outer(_hann(height), _hann(width))
+        weights, energy = _window(height, width)
         centred = centred * weights
-        energy = float(np.sum(weights**2))
     spectrum = np.fft.fftshift(np.fft.fft2(centred), axes=(-2, -1))
     return (spectrum.real**2 + spectrum.imag**2) / energy
 
@@ -79,9 +77,7 @@ def radial_profile(power: ArrayLike, bins: int) -> Floats:
     """
     _require_bins(bins)
     power = np.asarray(power, dtype=np.float64)
-    if power.ndim < 2 or 0 in power.shape[-2:]:
-        message = f"radial_profile needs a spectrum of shape (..., height, width), got {power.shape}"
-        raise ValueError(message)
+    _require_images("radial_profile", power)
     height, width = power.shape[-2:]
     rings = _rings(height, width, bins).ravel()
     order = np.argsort(rings, kind="stable")
@@ -90,6 +86,44 @@ def radial_profile(power: ArrayLike, bins: int) -> Floats:
     profile = np.full((*power.shape[:-2], bins), np.nan)
     profile[..., present] = np.add.reduceat(flat, starts, axis=-1) / counts
     return profile
+
+
+def radial_spectra(images: ArrayLike, bins: int, *, window: bool = False) -> Floats:
+    """`radial_profile(power_spectrum(images, window=window), bins)` up to rounding, about ten times as fast.
+
+    A real image's spectrum is that of half the plane twice, so only half of it is computed, a few images at a time; one sparse matrix
+    of weights sums it up to rings. `images` is real, shape (..., height, width). Returns float64, shape (..., bins).
+    Raises ValueError like those two.
+    """
+    from scipy import fft  # a third of a second, which no other spectrum needs
+
+    _require_bins(bins)
+    images = np.asarray(images)
+    _require_images("radial_spectra", images)
+    height, width = images.shape[-2:]
+    weights, energy = _window(height, width) if window else (None, float(height * width))
+    rings, missing = _ring_weights(height, width, bins)
+    stack = images.reshape(-1, height, width)
+    profiles = np.empty((len(stack), bins))
+    step = max(1, BLOCK // (height * width))
+    held = np.empty(
+        (min(step, len(stack)), height, width)
+    )  # reused, since fresh memory costs as much as the sums
+    for start in range(0, len(stack), step):
+        part = stack[start : start + step]
+        block = held[: len(part)]
+        block[...] = part
+        _require_finite("radial_spectra", block)
+        block -= block.mean(axis=(-2, -1), keepdims=True)
+        if weights is not None:
+            block *= weights
+        squares = fft.rfft2(block).view(np.float64)
+        squares *= squares
+        power = squares[..., ::2] + squares[..., 1::2]
+        profiles[start : start + step] = [rings @ plane.ravel() for plane in power]
+    profiles /= energy
+    profiles[:, missing] = np.nan
+    return profiles.reshape(*images.shape[:-2], bins)
 
 
 def ring_frequencies(bins: int) -> Floats:
@@ -128,7 +162,7 @@ def spectral_vector(image: ArrayLike) -> Floats:
 def image_profile(image: ArrayLike, bins: int) -> Floats:
     """The radial spectrum of an RGB image's central square of at most 256 native pixels, in dB, shape (bins,), NaN for an empty ring."""
     square = luma(centre_square(np.asarray(image), CROP_EDGE))
-    return decibels(radial_profile(power_spectrum(square, window=True), bins))
+    return decibels(radial_spectra(square, bins, window=True))
 
 
 def durall_profile(image: ArrayLike, bins: int) -> Floats:
@@ -161,6 +195,27 @@ def _require_bins(bins: int) -> None:
         raise ValueError(message)
 
 
+def _require_images(function: str, images: NDArray[np.generic]) -> None:
+    if images.ndim < 2 or 0 in images.shape[-2:]:
+        message = f"{function} needs an array of shape (..., height, width), got {images.shape}"
+        raise ValueError(message)
+
+
+def _require_finite(function: str, images: Floats) -> None:
+    finite = np.isfinite(images)
+    if not finite.all():
+        message = f"{function} needs finite values, got {np.count_nonzero(~finite)} that are not"
+        raise ValueError(message)
+
+
+@lru_cache(SIZES)
+def _window(height: int, width: int) -> tuple[Floats, float]:
+    """The Hann window of an image, and the sum of its squares."""
+    weights = np.outer(_hann(height), _hann(width))
+    weights.flags.writeable = False
+    return weights, float(np.sum(weights**2))
+
+
 def _hann(length: int) -> Floats:
     """Hann window at the middle of each pixel: symmetric, nowhere zero."""
     return np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
@@ -173,3 +228,24 @@ def _rings(height: int, width: int, bins: int) -> NDArray[np.intp]:
     radius = np.hypot(vertical[:, None], horizontal[None, :])
     rings = np.floor(radius / HIGHEST_FREQUENCY * bins + BORDER).astype(np.intp)
     return np.minimum(rings, bins - 1)
+
+
+@lru_cache(SIZES)
+def _ring_weights(height: int, width: int, bins: int) -> tuple[Any, NDArray[np.bool_]]:
+    """What sums half a plane, `rfft2` of an image, up to the means of its rings, and which rings hold no sample.
+
+    The first is a sparse matrix of shape (bins, height * (width // 2 + 1)): a column of the half plane that stands for its mirror
+    image, too, counts twice.
+    """
+    from scipy.sparse import csr_array
+
+    rings = np.fft.ifftshift(_rings(height, width, bins))
+    half = rings[:, : width // 2 + 1]
+    often = np.full(half.shape, 2.0)
+    often[:, 0] = 1
+    if width % 2 == 0:
+        often[:, -1] = 1
+    counts = np.bincount(rings.ravel(), minlength=bins)
+    weights = often / counts[half]
+    places = np.arange(half.size, dtype=np.int32)
+    return csr_array((weights.ravel(), (half.ravel(), places)), (bins, half.size)), counts == 0

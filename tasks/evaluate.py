@@ -339,4 +339,4 @@ def _whole(name: str, judged: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-EVALUATE = Stage("evaluate", version=5, function=evaluate)
+EVALUATE = Stage("evaluate", version=6, function=evaluate)

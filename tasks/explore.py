@@ -320,4 +320,4 @@ def _mean(arrays: Iterable[Floats]) -> Floats:
         return np.asarray(total / count)
 
 
-EXPLORE = Stage("explore", version=4, function=explore)
+EXPLORE = Stage("explore", version=5, function=explore)

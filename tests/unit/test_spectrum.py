@@ -2,16 +2,19 @@ import math
 
 import numpy as np
 import pytest
+import scipy.fft
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fourier_model.spectrum import (
+    BLOCK,
     centre_square,
     decibels,
     image_profile,
     luma,
     power_spectrum,
     radial_profile,
+    radial_spectra,
     ring_frequencies,
     spectral_vector,
 )
@@ -57,12 +60,10 @@ def test_the_rings_together_hold_all_the_power(height, width):
 
 def profile_counts(height, width, bins):
     """How many samples each ring has: the profile of an impulse is the inverse of its ring's count."""
+    impulses = np.eye(height * width).reshape(-1, height, width)
+    profiles = radial_profile(impulses, bins)
     counts = np.zeros(bins)
-    for index in range(height * width):
-        impulse = np.zeros(height * width)
-        impulse[index] = 1
-        profile = radial_profile(impulse.reshape(height, width), bins)
-        counts[np.nanargmax(profile)] = 1 / np.nanmax(profile)
+    counts[np.nanargmax(profiles, axis=1)] = 1 / np.nanmax(profiles, axis=1)
     return counts
 
 
@@ -120,6 +121,52 @@ def test_bytes_are_made_floats_before_anything_is_computed():
     np.testing.assert_array_equal(power_spectrum(image), power_spectrum(image.astype(float)))
 
 
+@given(
+    height=sizes,
+    width=sizes,
+    bins=st.integers(1, 40),
+    window=st.booleans(),
+    dtype=st.sampled_from(["u1", "f4", "f8"]),
+)
+def test_half_a_plane_gives_the_profile_of_the_whole_one(height, width, bins, window, dtype):
+    images = noise(2, 3, height, width, seed=height * 100 + width).astype(dtype)
+    power = power_spectrum(images, window=window)
+    expected = radial_profile(power, bins)
+    rounding = (
+        1e-12 * power.mean()
+    )  # the mean is taken off: what is left of it in the first ring is rounding alone
+    np.testing.assert_allclose(
+        radial_spectra(images, bins, window=window), expected, rtol=1e-9, atol=rounding
+    )
+
+
+def test_an_image_has_the_same_spectrum_to_the_last_bit_whatever_stands_beside_it():
+    images = noise(7, 150, 130)  # three blocks of three, three and one
+    together = radial_spectra(images, 20, window=True)
+    assert together.shape == (7, 20)
+    for image, profile in zip(images, together, strict=True):
+        np.testing.assert_array_equal(radial_spectra(image, 20, window=True), profile)
+
+
+def test_the_images_are_not_changed_by_their_spectra():
+    images = noise(3, 16, 16)
+    before = images.copy()
+    radial_spectra(images, 5, window=True)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_no_image_is_transformed_twice_or_in_full(monkeypatch):
+    shapes, transform = [], scipy.fft.rfft2
+    monkeypatch.setattr(scipy.fft, "rfft2", lambda block: shapes.append(block.shape) or transform(block))
+    radial_spectra(noise(2, 4, 224, 224), 64)
+    assert sum(shape[0] for shape in shapes) == 8
+    assert max(np.prod(shape) for shape in shapes) <= BLOCK
+
+
+def test_no_images_have_no_spectra():
+    assert radial_spectra(np.empty((0, 8, 8)), 4).shape == (0, 4)
+
+
 def test_a_ring_without_a_sample_is_nan_and_the_others_are_not():
     profile = radial_profile(np.ones((4, 4)), 40)
     assert np.isnan(profile).any()
@@ -134,16 +181,18 @@ def test_a_single_pixel_has_a_spectrum():
 
 @pytest.mark.parametrize("bins", [0, -3])
 def test_fewer_than_one_bin_is_refused(bins):
-    with pytest.raises(ValueError, match=f"bins must be >= 1, got {bins}"):
-        radial_profile(np.ones((4, 4)), bins)
+    for function in (radial_profile, radial_spectra):
+        with pytest.raises(ValueError, match=f"bins must be >= 1, got {bins}"):
+            function(np.ones((4, 4)), bins)
 
 
 @pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
 def test_what_is_not_an_image_is_refused(shape):
     with pytest.raises(ValueError, match="height, width"):
         power_spectrum(np.ones(shape))
-    with pytest.raises(ValueError, match="height, width"):
-        radial_profile(np.ones(shape), 4)
+    for function in (radial_profile, radial_spectra):
+        with pytest.raises(ValueError, match="height, width"):
+            function(np.ones(shape), 4)
 
 
 def test_the_middle_of_the_rings_is_in_cycles_per_pixel():
@@ -175,6 +224,8 @@ def test_values_that_are_not_finite_are_refused_instead_of_spoiling_a_mean(value
     image[3, 3] = value
     with pytest.raises(ValueError, match="finite values, got 1 that are not"):
         power_spectrum(image)
+    with pytest.raises(ValueError, match="finite values, got 1 that are not"):
+        radial_spectra(image, 4)
 
 
 def test_the_spectral_vector_has_mean_zero_and_deviation_one_over_the_rings_that_hold_a_sample():
