@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fourier_model.peaks import peaks
 from fourier_model.spectrum import HIGHEST_FREQUENCY, RINGS
-from storage.images import decode_image
 from storage.video import UnreadableVideo, evenly_spread
-from tasks.clip import open_clip
-from tasks.detect import Clip, Detector, Pictures, as_video, file_digest, read_clip
+from tasks.clip import decode_pixels, open_clip
+from tasks.detect import Detector, Picture, as_video, file_digest, read_clip, seen_faces
 from tasks.explain import PEAKS
 from tasks.explore import mean_profile
 from tasks.judgement import FaceJudgement, FrameScore, Judgement
@@ -42,14 +41,16 @@ def gather_clip(judged: Judgement, detector: Detector, bands: Bands | None) -> d
     """
     path = Path(judged.path)
     try:
-        clip = read_clip(path, detector.settings)
+        with read_clip(path, detector.settings) as clip:
+            pictures = list(clip.pictures)
+        found = [[pictures[place] for place in places] for places in seen_faces(pictures)]
         if file_digest(path) != judged.sha256:
             message = "the file is no longer the one that was judged"
             raise NoEvidence(message)
-        _require_same_frames(judged, clip)
+        _require_same_frames(judged, found)
         faces = [
             _gather_face(judged, face, own, detector, bands)
-            for face, own in zip(judged.faces, clip.pictures, strict=True)
+            for face, own in zip(judged.faces, found, strict=True)
         ]
         top = max(judged.faces, key=lambda face: face.probability_fake)
         highest = max(top.frames, key=lambda frame: frame.probability_fake)
@@ -61,28 +62,28 @@ def gather_clip(judged: Judgement, detector: Detector, bands: Bands | None) -> d
         raise NoEvidence(message) from error
 
 
-def _require_same_frames(judged: Judgement, clip: Clip) -> None:
-    there = [(own.position, [index for index, _, _ in own.frames]) for own in clip.pictures]
-    if there != [(face.position, [frame.frame_index for frame in face.frames]) for face in judged.faces]:
+def _require_same_frames(judged: Judgement, found: list[list[Picture]]) -> None:
+    there = [[picture.frame_index for picture in own] for own in found]
+    if there != [[frame.frame_index for frame in face.frames] for face in judged.faces]:
         message = "it was judged with another number of frames a clip than the detector looks at here"
         raise NoEvidence(message)
 
 
 def _gather_face(
-    judged: Judgement, face: FaceJudgement, own: Pictures, detector: Detector, bands: Bands | None
+    judged: Judgement, face: FaceJudgement, own: list[Picture], detector: Detector, bands: Bands | None
 ) -> dict[str, Any]:
     """What the page shows of one face, or of whole frames."""
     from fourier_model.band_occlusion import band_occlusion
 
     def read(places: Sequence[int]) -> list[NDArray[np.uint8]]:
-        return [decode_image(own.contents[place], Path(judged.path)) for place in places]
+        return [decode_pixels(own[place].content) for place in places]
 
     towards = -1 if face.verdict == "real" else 1
     scores = np.array([frame.probability_fake for frame in face.frames])
     places = peaks(towards * scores, PEAKS)
     images = read(places)
     maps = [detector.explain.cam(image) for image in images]
-    profile = mean_profile(read(evenly_spread(len(own.contents), FRAMES)), RINGS)
+    profile = mean_profile(read(evenly_spread(len(own), FRAMES)), RINGS)
     return {
         "judged": face,
         "towards": "real" if towards < 0 else "fake",

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import logging
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -174,19 +174,14 @@ class Detector:
                 yield decode_pixels(picture.content)
 
         described = list(self.describe.each(images()))
+        found = seen_faces(pictures)
         faces = []
-        for number in range(clip.faces):
-            places = [place for place, picture in enumerate(pictures) if picture.face == number]
+        for number, places in enumerate(found, start=1):
             own = [pictures[place] for place in places]
-            faces.append((own, *self.describe.in_time([described[place] for place in places])))
-        seen = [face for face in faces if face[0]]
-        seen.sort(key=lambda face: _centre(face[0]))
-        return tuple(
-            self._judge_face(
-                _position(number, len(seen), own, clip.info.width), own, features, logits, clip.wanted
-            )
-            for number, (own, features, logits) in enumerate(seen, start=1)
-        )
+            position = _position(number, len(found), own, clip.info.width)
+            features, logits = self.describe.in_time([described[place] for place in places])
+            faces.append(self._judge_face(position, own, features, logits, clip.wanted))
+        return tuple(faces)
 
     def _judge_face(
         self,
@@ -308,6 +303,15 @@ def _judged_faces(tracks: list[FaceTrack]) -> tuple[list[FaceTrack | None], int]
         if place == 0 or len(track.faces) >= min(LEAST_LOOKS, looks)
     ]
     return list(seen[:MOST_FACES]), len(seen[MOST_FACES:])
+
+
+def seen_faces(pictures: Sequence[Picture]) -> list[list[int]]:
+    """The places of each face's pictures in a list of them, in the order of time; faces from the left to the right."""
+    places: dict[int, list[int]] = {}
+    for place, picture in enumerate(pictures):
+        places.setdefault(picture.face, []).append(place)
+    faces = [places[number] for number in sorted(places)]
+    return sorted(faces, key=lambda own: _centre([pictures[place] for place in own]))
 
 
 def _centre(pictures: list[Picture]) -> float:

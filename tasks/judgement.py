@@ -10,7 +10,7 @@ Verdict = Literal["real", "fake", "uncertain"]
 Status = Literal["scored", "abstained", "failed"]
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | str) -> str:
     r"""A path as text; bytes that are no UTF-8 as `\xff`, since neither JSON nor Parquet can hold them."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
