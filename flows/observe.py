@@ -105,10 +105,20 @@ def show_figures(key: str, title: str, paths: list[Path]) -> None:
 
 
 def show_report(path: Path) -> None:
-    """A link to the report on disk, and its path: browsers follow no link from a server's page to a file."""
+    """A link to the report on disk."""
+    _show_link("report", path, "The report of this run. Open it from disk")
+
+
+def show_folder(key: str, path: Path, description: str) -> None:
+    """A link to a folder on disk, by key."""
+    _show_link(key, path, description)
+
+
+def _show_link(key: str, path: Path, description: str) -> None:
+    """A link and its path: browsers follow no link from a server's page to a file."""
     create_link_artifact(
-        key="report",
+        key=key,
         link=path.resolve().as_uri(),
         link_text=path.name,
-        description=f"The report of this run. Open it from disk: `{path.resolve()}`",
+        description=f"{description}: `{path.resolve()}`",
     )

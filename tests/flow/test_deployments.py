@@ -39,23 +39,30 @@ def test_prefect_would_ignore_no_key_of_the_deployments(deployments):
             RawScheduleConfig.model_validate(schedule)
 
 
-def test_there_is_a_manual_and_a_scheduled_deployment_of_the_pipeline(deployments):
+def test_the_pipeline_is_started_by_hand_or_every_night_and_detection_every_few_minutes(deployments):
     by_name = {deployment["name"]: deployment for deployment in deployments["deployments"]}
-    assert by_name.keys() == {"manual", "nightly"}
+    assert {name: deployment["entrypoint"] for name, deployment in by_name.items()} == {
+        "manual": "flows/pipeline.py:pipeline",
+        "nightly": "flows/pipeline.py:pipeline",
+        "detect": "flows/watch.py:detect",
+    }
     assert not by_name["manual"].get("schedules")
-    assert by_name["nightly"]["schedules"]
-    assert {deployment["entrypoint"] for deployment in by_name.values()} == {"flows/pipeline.py:pipeline"}
+    for name in ("nightly", "detect"):
+        assert by_name[name]["schedules"]
+        assert by_name[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
 
 
 def test_the_parameters_of_each_deployment_fit_its_flow(deployments):
     for deployment in deployments["deployments"]:
         flow = load_flow_from_entrypoint(deployment["entrypoint"])
-        Settings.model_validate(flow.validate_parameters(deployment["parameters"])["settings"])
+        parameters = flow.validate_parameters(deployment["parameters"])
+        if "settings" in parameters:
+            Settings.model_validate(parameters["settings"])
 
 
-@pytest.mark.parametrize("flow", ["pipeline", "evaluate"])
-def test_the_form_describes_each_setting_and_bounds_each_number(flow):
-    form = load_flow_from_entrypoint(f"flows/{flow}.py:{flow}").parameters.model_dump()
+@pytest.mark.parametrize("entrypoint", ["pipeline.py:pipeline", "evaluate.py:evaluate", "watch.py:detect"])
+def test_the_form_describes_each_setting_and_bounds_each_number(entrypoint):
+    form = load_flow_from_entrypoint(f"flows/{entrypoint}").parameters.model_dump()
     sections = {"the call": form["properties"]} | {
         name: section["properties"]
         for name, section in form["definitions"].items()
