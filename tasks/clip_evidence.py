@@ -1,6 +1,7 @@
 """The evidence behind the judgement of one clip: its file is read again, and the frames at the peaks of its score are explained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fourier_model.peaks import peaks
 from fourier_model.spectrum import HIGHEST_FREQUENCY, RINGS
 from storage.video import UnreadableVideo, evenly_spread
 from tasks.clip import decode_pixels, open_clip
-from tasks.detect import Detector, Picture, as_video, file_digest, read_clip, seen_faces
+from tasks.detect import Detector, Picture, as_video, file_digest, read_clip
 from tasks.explain import PEAKS
 from tasks.explore import mean_profile
 from tasks.judgement import FaceJudgement, FrameScore, Judgement
@@ -27,7 +28,20 @@ PLACE_EDGE = 640  # pixels; of the frame that shows where faces are
 LINE = (230, 60, 0)
 
 Images = Sequence[NDArray[np.uint8]]
+Key = tuple[int, tuple[int, ...] | None]
+"""Of a picture: its frame, and the box of its face."""
 Bands = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Which frames of a face are shown, as places among those that were judged."""
+
+    towards: int
+    """1 towards fake, -1 towards real."""
+    scores: NDArray[np.float64]
+    peaks: list[int]
+    spread: list[int]
 
 
 class NoEvidence(Exception):  # noqa: N818 - it says what there is
@@ -40,57 +54,82 @@ def gather_clip(judged: Judgement, detector: Detector, bands: Bands | None) -> d
     Raises NoEvidence where the file is no longer what was judged, or was judged with other settings than the detector has.
     """
     path = Path(judged.path)
+    chosen = [_choose(face) for face in judged.faces]
+    wanted = {
+        _key(face.frames[place])
+        for face, places in zip(judged.faces, chosen, strict=True)
+        for place in (*places.peaks, *places.spread)
+    }
     try:
-        with read_clip(path, detector.settings) as clip:
-            pictures = list(clip.pictures)
-        found = [[pictures[place] for place in places] for places in seen_faces(pictures)]
+        contents = _read(path, detector, wanted)
         if file_digest(path) != judged.sha256:
             message = "the file is no longer the one that was judged"
             raise NoEvidence(message)
-        _require_same_frames(judged, found)
-        faces = [
-            _gather_face(judged, face, own, detector, bands)
-            for face, own in zip(judged.faces, found, strict=True)
-        ]
+        if wanted - contents.keys():
+            message = "it was judged with another number of frames of a clip than the detector looks at here"
+            raise NoEvidence(message)
         top = max(judged.faces, key=lambda face: face.probability_fake)
         highest = max(top.frames, key=lambda frame: frame.probability_fake)
-        return {"place": _place(path, judged, highest.frame_index), "faces": faces}
+        place = _place(path, judged, highest.frame_index)
     except UnreadableVideo as error:
         raise NoEvidence(error.reason) from error
     except OSError as error:
         message = f"the file cannot be opened any more ({error.strerror})"
         raise NoEvidence(message) from error
+    faces = [
+        _gather_face(judged, face, places, contents, detector, bands)
+        for face, places in zip(judged.faces, chosen, strict=True)
+    ]
+    return {"place": place, "faces": faces}
 
 
-def _require_same_frames(judged: Judgement, found: list[list[Picture]]) -> None:
-    there = [[picture.frame_index for picture in own] for own in found]
-    if there != [[frame.frame_index for frame in face.frames] for face in judged.faces]:
-        message = "it was judged with another number of frames a clip than the detector looks at here"
-        raise NoEvidence(message)
+def _choose(face: FaceJudgement) -> _Chosen:
+    """The frames at the peaks of the score towards the verdict, or towards fake where there is none, and some that are evenly spread."""
+    towards = -1 if face.verdict == "real" else 1
+    scores = np.array([frame.probability_fake for frame in face.frames])
+    return _Chosen(towards, scores, peaks(towards * scores, PEAKS), evenly_spread(len(scores), FRAMES))
+
+
+def _key(frame: FrameScore | Picture) -> Key:
+    """What tells the pictures of a clip apart."""
+    box = frame.face_box
+    return frame.frame_index, tuple(box[edge] for edge in ("x", "y", "width", "height")) if box else None
+
+
+def _read(path: Path, detector: Detector, wanted: set[Key]) -> dict[Key, bytes]:
+    """The wanted pictures of a clip, as files' contents, without those that are not there."""
+    found: dict[Key, bytes] = {}
+    with read_clip(path, detector.settings) as clip:
+        for one in clip.pictures:
+            if (key := _key(one)) in wanted:
+                found[key] = one.content
+            if len(found) == len(wanted):
+                break
+    return found
 
 
 def _gather_face(
-    judged: Judgement, face: FaceJudgement, own: list[Picture], detector: Detector, bands: Bands | None
+    judged: Judgement,
+    face: FaceJudgement,
+    chosen: _Chosen,
+    contents: Mapping[Key, bytes],
+    detector: Detector,
+    bands: Bands | None,
 ) -> dict[str, Any]:
     """What the page shows of one face, or of whole frames."""
     from fourier_model.band_occlusion import band_occlusion
 
-    def read(places: Sequence[int]) -> list[NDArray[np.uint8]]:
-        return [decode_pixels(own[place].content) for place in places]
+    def pixels(places: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        return (decode_pixels(contents[_key(face.frames[place])]) for place in places)
 
-    towards = -1 if face.verdict == "real" else 1
-    scores = np.array([frame.probability_fake for frame in face.frames])
-    places = peaks(towards * scores, PEAKS)
-    images = read(places)
+    images = list(pixels(chosen.peaks))
     maps = [detector.explain.cam(image) for image in images]
-    profile = mean_profile(read(evenly_spread(len(own), FRAMES)), RINGS)
     return {
         "judged": face,
-        "towards": "real" if towards < 0 else "fake",
-        "size": images[0].shape[1::-1],
-        "timeline": _timeline(face, scores, places, detector, judged.duration_s),
-        "frames": _frames(images, maps, [face.frames[place] for place in places]),
-        "spectrum": _spectrum(profile, bands),
+        "towards": "real" if chosen.towards < 0 else "fake",
+        "timeline": _timeline(face, chosen, detector, judged.duration_s),
+        "frames": _frames(images, maps, [face.frames[place] for place in chosen.peaks]),
+        "spectrum": _spectrum(mean_profile(pixels(chosen.spread), RINGS), bands),
         "rings": _rings(band_occlusion(detector.explain.score, images[0], OCCLUDED_RINGS)),
     }
 
@@ -101,13 +140,10 @@ def _moment(frame: FrameScore) -> str:
 
 
 def _timeline(
-    face: FaceJudgement,
-    scores: NDArray[np.float64],
-    places: Sequence[int],
-    detector: Detector,
-    duration: float | None,
+    face: FaceJudgement, chosen: _Chosen, detector: Detector, duration: float | None
 ) -> dict[str, str] | None:
     """The score over time; None for a single frame."""
+    scores = chosen.scores
     if len(scores) == 1:
         return None
     from fourier_model.explanation_figures import score_curve
@@ -115,8 +151,8 @@ def _timeline(
     stamps = [frame.timestamp_s for frame in face.frames]
     times = None if None in stamps else np.array(stamps, dtype=float)
     scale = detector.scale
-    figure = score_curve(scores, times, duration, scale.threshold, scale.uncertain, places)
-    marked = ", ".join(_moment(face.frames[place]) for place in places)
+    figure = score_curve(scores, times, duration, scale.threshold, scale.uncertain, chosen.peaks)
+    marked = ", ".join(_moment(face.frames[place]) for place in chosen.peaks)
     words = f"Probability of fake of each of {len(scores)} frames over time, from {scores.min():.2f} to {scores.max():.2f}; marked: {marked}."
     return {"image": _chart(figure), "words": words}
 
