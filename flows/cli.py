@@ -332,6 +332,39 @@ def api(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder.")],
+    formats: Annotated[
+        list[str],
+        typer.Option(
+            "--format",
+            "-f",
+            help="onnx (which detect --engine onnx runs), saved_model, litert or openvino; repeatable.",
+        ),
+    ],
+    model: ModelOption = None,
+    workspace: WorkspaceOption = Path("workspace"),
+    as_json: JsonOption = False,
+) -> None:
+    """Write a detector's networks in formats that run without Keras, compared with it, and all that belongs to it.
+
+    Example: fourier-deepfake export exported --model workspace/models/KEY --format onnx
+    """
+    with _messages():
+        from flows.terminal import log_to_terminal
+        from storage.workspace import Workspace
+        from tasks.model import open_model
+        from tasks.promotion import promoted_folder
+
+        with log_to_terminal():
+            from flows.summary import print_export
+            from tasks.export import export
+
+            source = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+            print_export(export(open_model(source), folder, formats), as_json)
+
+
+@app.command()
 def protocol(
     name: Annotated[
         Literal["k-fold", "cross-manipulation", "cross-compression"],

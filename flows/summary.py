@@ -142,6 +142,15 @@ def print_summary(summary: dict[str, Any], as_json: bool) -> None:
     results_console().print(table)
 
 
+def print_export(exported: dict[str, Any], as_json: bool) -> None:
+    """One JSON object, or the folder and how far each format is from Keras, on stdout."""
+    words = {
+        name: f"at most {found['probability']:.1g} in probability, {found['logit']:.1g} in the logit from Keras"
+        for name, found in exported["difference"].items()
+    }
+    print_summary(exported if as_json else {"folder": exported["folder"], **words}, as_json)
+
+
 def print_plan(rows: list[dict[str, str]], as_json: bool) -> None:
     """The rows as JSON, or as a table for people, on stdout."""
     if as_json:

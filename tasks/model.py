@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,7 +11,10 @@ from storage.fingerprint import digest_json, fingerprint
 from storage.workspace import Workspace
 from tasks.bundle import FORMAT_VERSION, NETWORKS, sha256
 
-NEEDED = ("model.keras", "model.json")
+Engine = Literal["keras", "onnx"]
+"""What runs a detector's networks: Keras, or ONNX Runtime those of an exported one."""
+ENGINES: dict[Engine, tuple[str, ...]] = {"keras": NETWORKS, "onnx": ("model.onnx", "temporal.onnx")}
+"""The networks that each engine runs: that of frames, and the temporal head where there is one."""
 RECORDS = ("training_videos.parquet", "reference.npz", "reference_videos.parquet", "spectra.parquet")
 """What a model's folder may also hold: which videos it was trained on, and what their features and spectra are like."""
 
@@ -51,29 +54,46 @@ class TrainedModel(BaseModel):
         return PoolingSettings.model_validate(self.record()["pooling"])
 
 
-def open_model(folder: Path) -> TrainedModel:
-    """Look at a detector's folder, `model` of `run --json`, and read it whole once.
+def open_model(folder: Path, engine: Engine = "keras") -> TrainedModel:
+    """Look at a detector's folder, `model` of `run --json` or one that `export` wrote, and read it whole once.
 
-    Raises ModelError where it is none, is damaged, or was packed by another release.
+    Raises ModelError where it is none, holds no network for the engine, is damaged, or was packed by another release.
     """
     folder = folder.expanduser().resolve()
-    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    needed = (ENGINES[engine][0], "model.json")
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing == [needed[0]]:
+        _say_what_engines_can(folder, engine)
     if missing:
         message = (
             f"--model {folder} is no detector: {' and '.join(missing)} is missing; name a folder below models/ of a workspace, "
             "which `run --json` prints as `model`"
         )
         raise ModelError(message)
-    record = _read_record(folder)
-    for name in NETWORKS:
+    digests = {name: stated for name, stated in _read_record(folder)["digests"].items() if name != "manifest"}
+    known = (name for networks in ENGINES.values() for name in networks if (folder / name).is_file())
+    for name in sorted({*digests, *known}):
         found = sha256(folder / name) if (folder / name).is_file() else None
-        if found != record["digests"].get(name):
+        if found != digests.get(name):
             message = f"--model {folder}: {name} is not the file that model.json describes: copy the folder again, or train again"
             raise ModelError(message)
-    there = [name for name in (*NEEDED, *NETWORKS[1:], *RECORDS) if (folder / name).is_file()]
+    there = ["model.json", *digests, *(name for name in RECORDS if (folder / name).is_file())]
     return TrainedModel(
         root=str(folder), files={name: fingerprint(folder / name, full=True) for name in there}
     )
+
+
+def _say_what_engines_can(folder: Path, engine: Engine) -> None:
+    """Raise ModelError for a detector's folder that holds networks of the other engine alone."""
+    there = [networks[0] for networks in ENGINES.values() if (folder / networks[0]).is_file()]
+    if not there:
+        return
+    way_out = {
+        "keras": "it was exported; name the folder that it was exported from, or judge clips with `detect --engine onnx`",
+        "onnx": f"write one with `fourier-deepfake export FOLDER --format onnx --model {folder}` and name that FOLDER",
+    }[engine]
+    message = f"--model {folder} holds {there[0]} and no {ENGINES[engine][0]}: {way_out}"
+    raise ModelError(message)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def call(*arguments):
         "explore",
         "train",
         "evaluate",
+        "export",
         "protocol",
         "inspect",
         "sample",
@@ -64,6 +65,6 @@ def test_a_plan_of_nothing_made_runs_every_stage_and_makes_nothing(tmp_path):
 def test_every_command_is_registered():
     assert {command.name or command.callback.__name__ for command in app.registered_commands} == {
         "run", "plan", "prepare", "explore", "train", "evaluate", "protocol", "inspect", "sample", "compare", "runs",
-        "detect", "api",
+        "detect", "api", "export",
     }  # fmt: skip
     assert [group.name for group in app.registered_groups] == ["models"]
