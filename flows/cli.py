@@ -87,6 +87,10 @@ FramesOption = Annotated[
         show_default=False,
     ),
 ]
+EngineOption = Annotated[
+    Literal["keras", "onnx"],
+    typer.Option("--engine", help="onnx judges with a detector that `export` wrote, without TensorFlow."),
+]
 StreamOption = Annotated[
     str | None,
     typer.Option(
@@ -230,6 +234,7 @@ def detect(
         ),
     ] = None,
     model: ModelOption = None,
+    engine: EngineOption = "keras",
     stream: StreamOption = None,
     every: EveryOption = 5.0,
     window: WindowOption = 10.0,
@@ -269,7 +274,7 @@ def detect(
             from tasks.detect import Detector
 
             folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
-            detector = Detector.load(folder, frames=frames)
+            detector = Detector.load(folder, engine=engine, frames=frames)
             if live:
                 print_windows(live.windows(detector, seconds), as_json=as_json)
                 return
@@ -281,6 +286,7 @@ def detect(
 @app.command()
 def api(
     model: ModelOption = None,
+    engine: EngineOption = "keras",
     host: Annotated[
         str, typer.Option("--host", help="Where to listen; others than this machine need --token-file.")
     ] = "127.0.0.1",
@@ -327,7 +333,7 @@ def api(
 
             settings = ApiSettings(most_bytes=largest * MEBIBYTE, queue=queue, keep_minutes=keep)
             folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
-            detector = Detector.load(folder, frames=frames)
+            detector = Detector.load(folder, engine=engine, frames=frames)
             serve(detector, settings, access, host, port, write_report)
 
 

@@ -31,12 +31,17 @@ class ClipDescriber:
         """Features, shape (images, features), and logits, shape (images,), of one clip's images in the order of time, float32."""
         return self.in_time(list(self.each(images)))
 
-    def each(self, images: Iterable[Any]) -> Iterator[tuple[Floats, float]]:
-        """Features and logit of each image by itself, in order; images are taken as they are needed, a few ahead."""
+    def each(
+        self, images: Iterable[Any], read: Callable[[Any], Any] = lambda image: image
+    ) -> Iterator[tuple[Floats, float]]:
+        """Features and logit of each image by itself, in order; images are taken as they are needed, a few ahead.
+
+        `read` makes images of what is given instead of them, several at once.
+        """
         waiting: deque[Future[tuple[Floats, float]]] = deque()
         with ThreadPoolExecutor(AT_WORK) as workers:
             for image in images:
-                waiting.append(workers.submit(self._describe, image))
+                waiting.append(workers.submit(lambda item: self._describe(read(item)), image))
                 if len(waiting) > AT_WORK:
                     yield waiting.popleft().result()
             while waiting:

@@ -30,7 +30,7 @@ from tasks.clip import (
 )
 from tasks.clip import Clip as Source
 from tasks.judgement import FaceJudgement, FrameScore, Judgement, shown
-from tasks.model import TrainedModel, open_model
+from tasks.model import Engine, TrainedModel, open_model
 from tasks.quality import warn_of_clip, warn_of_face
 from tasks.weighing import Familiarity, Scale
 
@@ -90,13 +90,17 @@ class Detector:
         self._input_size: int = record["input_size"]
 
     @classmethod
-    def load(cls, folder: Path | str, *, frames: int | None = None) -> Self:
-        """Load the detector in a folder, `model` of `run --json`.
+    def load(cls, folder: Path | str, *, engine: Engine = "keras", frames: int | None = None) -> Self:
+        """Load the detector in a folder: `model` of `run --json`, or what `export` wrote for the engine `onnx`, which loads no TensorFlow.
 
         At most `frames` are looked at of each clip; by default as many as in training.
-        Raises ModelError for a folder that is no detector, is damaged, or was packed by another release.
+        Raises ModelError for a folder that is no detector of the engine, is damaged, or was packed by another release.
         """
-        model = open_model(Path(folder))
+        model = open_model(Path(folder), engine)
+        if engine == "onnx":
+            from fourier_model.onnx_engine import open_onnx
+
+            return cls(model, open_onnx(Path(model.root)), frames)
         from fourier_model.temporal import open_describer
 
         return cls(model, open_describer(Path(model.root)), frames)
@@ -168,12 +172,12 @@ class Detector:
         """Those that were seen, from the left to the right."""
         pictures: list[Picture] = []
 
-        def images() -> Iterator[NDArray[np.uint8]]:
+        def contents() -> Iterator[bytes]:
             for picture in clip.pictures:
                 pictures.append(dataclasses.replace(picture, content=b""))
-                yield decode_pixels(picture.content)
+                yield picture.content
 
-        described = list(self.describe.each(images()))
+        described = list(self.describe.each(contents(), decode_pixels))
         found = seen_faces(pictures)
         faces = []
         for number, places in enumerate(found, start=1):

@@ -15,9 +15,11 @@ from flows.cli import app
 from fourier_model.clip_interval import clip_interval
 from fourier_model.faces import Box, Face
 from fourier_model.pooling import PoolingSettings
+from fourier_model.settings import BackboneSettings, ModelSettings
 from storage.fingerprint import fingerprint
 from storage.images import write_image
 from storage.video import VideoFile
+from tasks.bundle import sha256
 from tasks.clip import ExtractionSettings
 from tasks.detect import Detector, expand, extraction_settings
 from tasks.extract import EXTRACT
@@ -311,6 +313,39 @@ def test_one_broken_file_stops_nothing_and_makes_the_exit_code_1(folder, clips, 
     done = CliRunner().invoke(app, ["detect", str(clips / "real.mp4"), "--model", str(folder)])
     assert done.exit_code == 0
     assert "P(fake)" in done.stdout
+
+
+def test_an_exported_detector_judges_alike_without_tensorflow(world, clips, tmp_path):
+    from fourier_model.detector import build_detector, save_detector
+    from tasks.export import export
+
+    exported, folder = tmp_path / "exported", tmp_path / "detector"
+    folder.mkdir()
+    compact = BackboneSettings(name="compact", weights="none")
+    save_detector(
+        build_detector(ModelSettings(frequency_branch=True), compact, 32, 0), folder / "model.keras"
+    )
+    record = world.json("bundle", "model.json")
+    record["digests"]["model.keras"] = sha256(folder / "model.keras")
+    (folder / "model.json").write_text(json.dumps(record))
+    detector = Detector.load(folder)
+    export(open_model(folder), exported, ["onnx"])
+    code = (
+        "import sys\nfrom tasks.detect import Detector\n"
+        "judged = Detector.load(sys.argv[1], engine='onnx').judge(sys.argv[2])\n"
+        "print(judged.model_dump_json())\n"
+        "assert not {'tensorflow', 'keras', 'prefect'} & set(sys.modules), 'loaded'"
+    )
+    call = [sys.executable, "-c", code, str(exported), str(clips / "sub" / "fake.mp4")]
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    found, expected = Judgement.model_validate_json(done.stdout), detector.judge(clips / "sub" / "fake.mp4")
+    assert found.probability_fake == pytest.approx(expected.probability_fake, abs=1e-5)
+    assert (found.verdict, found.model == expected.model) == (expected.verdict, False)
+    done = CliRunner().invoke(
+        app, ["detect", str(clips / "real.mp4"), "--engine", "onnx", "--model", str(folder)]
+    )
+    assert done.exit_code == 2
+    assert "export FOLDER --format onnx" in done.stderr
 
 
 def test_a_folder_that_is_no_detector_is_bad_input(clips):
