@@ -38,7 +38,7 @@ HINTS = {
     "camera": "check that it is connected, and that nothing else uses it",
     "file": "what is being written can be read as MPEG-TS, Matroska, FLV or MP4 in fragments",
 }
-SLACK = 1e-6  # of a frame: times are sums of floats
+ROUNDING_S = 0.002  # Matroska has whole milliseconds
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class NewestFrames:
                 return []
             newest_s = self._samples[-1].time_s
             self._taken = self._number
-            self._due_s = max(self._due_s, newest_s - self.every_s + SLACK) + self.every_s
+            self._due_s = max(self._due_s, newest_s - self.every_s + ROUNDING_S) + self.every_s
             self._changed.notify_all()
             return list(self._samples)
 
@@ -148,16 +148,16 @@ class NewestFrames:
     def is_due(self) -> bool:
         """Whether there are new pictures enough, or new enough."""
         fresh = self._number - self._taken
-        return fresh >= self.keep or (fresh > 0 and self._samples[-1].time_s >= self._due_s - SLACK)
+        return fresh >= self.keep or (fresh > 0 and self._samples[-1].time_s >= self._due_s - ROUNDING_S)
 
     def _is_over(self, time_s: float) -> bool:
         """Whether the oldest picture goes as one of `time_s` comes."""
         oldest = self._samples[0]
-        old = oldest.time_s <= time_s - self.window_s + SLACK
+        old = oldest.time_s <= time_s - self.window_s + ROUNDING_S
         return len(self._samples) == self.keep or (old and oldest.number <= self._taken)
 
     def _slot_of(self, time_s: float) -> int:
-        return int(time_s * self.keep / self.window_s + SLACK)
+        return int((time_s + ROUNDING_S) * self.keep / self.window_s)
 
 
 class StreamReader:
