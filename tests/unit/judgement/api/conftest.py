@@ -13,6 +13,7 @@ import pytest
 from flows.api import serve
 from flows.api.access import Access
 from flows.api.app import make_app
+from flows.api.session import LOCK, PREFIX
 from flows.api.settings import ApiSettings
 from tasks.detect import Detector
 
@@ -89,11 +90,14 @@ def start(held, tmp_path, monkeypatch):
             port=port,
             client=client,
             gate=held.gate,
-            files=lambda: [path for path in root.rglob("*") if path.is_file() and path.name != "lock"],
+            files=lambda: [
+                path for path in root.glob(f"{PREFIX}*/**/*") if path.is_file() and path.name != LOCK
+            ],
         )
 
     yield begin
     held.gate.set()
     for context in reversed(running_now):
         context.__exit__(None, None, None)
-    assert list(root.iterdir()) == []
+    # TensorFlow has files of its own in the folder for temporary ones.
+    assert list(root.glob(f"*{PREFIX}*")) == []
