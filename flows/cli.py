@@ -334,7 +334,8 @@ def api(
             settings = ApiSettings(most_bytes=largest * MEBIBYTE, queue=queue, keep_minutes=keep)
             folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
             detector = Detector.load(folder, engine=engine, frames=frames)
-            serve(detector, settings, access, host, port, write_report)
+            evidence = write_report if engine == "keras" else None  # it needs the slopes of the network
+            serve(detector, settings, access, host, port, evidence)
 
 
 @app.command()

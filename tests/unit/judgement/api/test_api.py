@@ -87,6 +87,12 @@ def test_the_evidence_calls_the_clip_by_its_name_and_not_by_where_it_lay(start, 
     assert [path.name for path in service.files()] == ["evidence.html"]
 
 
+def test_a_detector_that_gives_no_evidence_still_judges_where_it_is_asked_for(start, make_clip):
+    service = start(evidence=None)
+    job = finished(service, upload(service, make_clip().read_bytes(), evidence=True))
+    assert (job["state"], job["evidence"]) == ("done", None)
+
+
 def test_an_upload_is_deleted_once_judged_and_its_name_never_touches_the_disk(start, make_clip):
     service = start()
     service.gate.clear()
