@@ -1,6 +1,7 @@
 """What is said of a clip that nobody labelled: the objects that Python calls, files, the API and flows share."""
 
 import os
+from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -76,3 +77,24 @@ class Judgement(BaseModel):
     codec: str | None = None
     sha256: str | None = Field(None, description="Of the file, hexadecimal; null where it cannot be read.")
     model: str = Field(description="Digest of the detector's folder.")
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of its faces under one line, and below it what makes the verdict doubtful."""
+        said = self.verdict or self.status
+        rows = "".join(
+            f"<tr><td>{escape(face.position)}</td><td>{face.verdict}</td><td>{face.probability_fake:.2f}</td>"
+            f"<td>{_between(face.interval)}</td><td>{face.frames_scored}</td></tr>"
+            for face in self.faces
+        )
+        head = "<tr><th></th><th>verdict</th><th>P(fake)</th><th>95 % interval</th><th>frames</th></tr>"
+        told = [*([self.reason] if self.reason else []), *self.warnings]
+        notes = "".join(f"<li>{escape(text)}</li>" for text in told)
+        return (
+            f"<p><strong>{said}</strong> {escape(self.path)}</p>"
+            + (f"<table>{head}{rows}</table>" if rows else "")
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
