@@ -51,7 +51,15 @@ DAMAGED = (
 
 
 class UnreadableImage(ValueError):  # noqa: N818 - it says what the file is
-    """The content of a file cannot be read as an image; the message names the file and says why."""
+    """The content of a file cannot be read as an image; the message names the file, `reason` alone says why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -85,11 +93,9 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        message = f"{path} is no image of a known format: replace the file"
-        raise UnreadableImage(message) from error
+        raise UnreadableImage(path, "is no image of a known format: replace the file") from error
     except (*DAMAGED, Image.DecompressionBombError) as error:
-        message = f"{path} cannot be read as an image ({error}): replace the file"
-        raise UnreadableImage(message) from error
+        raise UnreadableImage(path, f"cannot be read as an image ({error}): replace the file") from error
 
 
 def write_image(

@@ -18,10 +18,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame as Picture
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+
+from storage.images import MOST_PIXELS
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ SKIPPING_CODECS = frozenset({"h264", "hevc"})
 
 # Containers whose header tells how long the clip was meant to be.
 ANNOUNCING_CONTAINERS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+HDR = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
+"""Transfer functions of a high dynamic range, and what they are called."""
 LEAST_SHARE = 0.5
 """A clip of which less than this share is there, or can be decoded, is unreadable."""
 WHOLE_SHARE = 0.95
@@ -93,6 +97,8 @@ class VideoInfo:
     has_audio: bool = False
     bits_per_pixel: float | None = None
     """Mean size of a picture's packet over its pixels; None for images in a row."""
+    hdr: str | None = None
+    """The transfer function, PQ or HLG, of a clip of high dynamic range: its colours are read as if they were of the standard range."""
     note: str | None = None
     """What is wrong with the file though it can be read."""
 
@@ -107,7 +113,7 @@ class VideoFrame:
     image: NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # hundreds of thousands of them for a clip of hours
 class _Header:
     """What a packet says of itself; times in units of the stream's time base."""
 
@@ -345,6 +351,7 @@ class VideoReader:
             bits_per_pixel=8
             * sum(header.size for header in self._headers)
             / (len(self._times) * width * height),
+            hdr=HDR.get(ColorTrc(first.color_trc)) if first.color_trc in set(ColorTrc) else None,
             note=self._cut_off(fps, duration),
         )
 
@@ -404,17 +411,23 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         _raise_unless_content(error)
         reason = f"cannot be read as a video ({error.strerror}): replace the file"
         raise UnreadableVideo(path, reason) from error
-    if stream := video_track(container):
+    stream = video_track(container)
+    size = (stream.codec_context.width, stream.codec_context.height) if stream else (0, 0)
+    if stream and size[0] * size[1] <= MOST_PIXELS:
         return container, stream
     container.close()
+    if stream:
+        reason = f"has pictures of {size[0]} x {size[1]} pixels, more than {MOST_PIXELS:,}: make them smaller"
+        raise UnreadableVideo(path, reason)
     raise UnreadableVideo(path, "holds no video track that can be decoded: replace the file")
 
 
 def video_track(container: InputContainer) -> VideoStream | None:
-    """The first video track that can be decoded and is no cover picture, set to be decoded in one thread."""
+    """The first video track that can be decoded and is no cover picture, set to be decoded in one thread and up to 100 million pixels a picture."""
     for stream in container.streams.video:
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
             stream.thread_count = 1
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             return stream
     return None
 

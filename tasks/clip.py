@@ -72,12 +72,20 @@ class _ImageRow:
 
     def __init__(self, video: VideoFile) -> None:
         self._paths = video.paths
-        first = next(self.frames(range(len(self._paths))), None)
+        single = len(self._paths) == 1
+        first = self._only() if single else next(self.frames(range(len(self._paths))), None)
         if first is None:
             reason = f"cannot be read, nor any other of the clip's {len(self._paths)} images: replace them"
             raise UnreadableVideo(self._paths[0], reason)
         height, width = first.image.shape[:2]
         self.info = VideoInfo(width, height, None, None, len(self._paths), codec="images")
+
+    def _only(self) -> VideoFrame:
+        """The only image; where it cannot be read, that is what is wrong with the clip."""
+        try:
+            return VideoFrame(0, None, read_image(self._paths[0]))
+        except UnreadableImage as error:
+            raise UnreadableVideo(error.path, error.reason) from error
 
     def frames(self, wanted: Iterable[int]) -> Iterator[VideoFrame]:
         for index in wanted:

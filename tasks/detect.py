@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import logging
+import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from fourier_model.describing import ClipDescriber
 from fourier_model.faces import FaceTrack
-from storage.layouts.base import DataSetError, is_image, is_video, read_tree
+from storage.layouts.base import is_image, is_video, natural_order
 from storage.video import UnreadableVideo, VideoFile, VideoInfo, evenly_spread
 from tasks.clip import (
     FACE_DETECTIONS,
@@ -30,7 +34,7 @@ from tasks.clip import (
 )
 from tasks.clip import Clip as Source
 from tasks.judgement import FaceJudgement, FrameScore, Judgement, shown
-from tasks.model import Engine, TrainedModel, open_model
+from tasks.model import AGAIN, Engine, ModelError, TrainedModel, open_model
 from tasks.quality import warn_of_clip, warn_of_face
 from tasks.weighing import Familiarity, Scale
 
@@ -41,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 MOST_FACES = 6
 """Of a clip that are judged, the largest and longest seen; a warning says how many more there are."""
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 LEAST_LOOKS = 2
 """Of a face beside the main one: what looks like a face in a single one of the frames is often none."""
 
@@ -97,13 +102,14 @@ class Detector:
         Raises ModelError for a folder that is no detector of the engine, is damaged, or was packed by another release.
         """
         model = open_model(Path(folder), engine)
-        if engine == "onnx":
-            from fourier_model.onnx_engine import open_onnx
-
-            return cls(model, open_onnx(Path(model.root)), frames)
-        from fourier_model.temporal import open_describer
-
-        return cls(model, open_describer(Path(model.root)), frames)
+        describe = _open_networks(Path(model.root), engine)
+        try:
+            return cls(model, describe, frames)
+        except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
+            message = (
+                f"--model {model.root} is damaged, model.json or a file beside it ({_said(error)}): {AGAIN}"
+            )
+            raise ModelError(message) from error
 
     @cached_property
     def explain(self) -> "Explainer":
@@ -119,23 +125,28 @@ class Detector:
 
     def judge(self, path: Path | str) -> Judgement:
         """Judge a video or an image. One that cannot be read is a judgement too: status `failed`, with the reason."""
-        path, digest = Path(path), None
+        if isinstance(path, str) and ADDRESS.match(path):
+            return self._failed(path, "is an address and no file: download it, or use `detect --stream`")
+        path, before, digest = Path(path), None, None
         try:
             before = _state(path)
             digest = file_digest(path)
             with read_clip(path, self.settings) as clip:
                 judged = self.judge_pictures(path, clip)
-            if _state(path) != before:
-                reason = "changed while it was read: judge it again when it is complete"
-                raise UnreadableVideo(path, reason)
         except UnreadableVideo as error:
-            judged = Judgement(
-                path=shown(path), status="failed", reason=error.reason, model=self.model.digest
-            )
+            judged = self._failed(path, error.reason)
         except OSError as error:
             reason = f"cannot be opened ({error.strerror}): check the path and its permissions"
-            judged = Judgement(path=shown(path), status="failed", reason=reason, model=self.model.digest)
+            judged = self._failed(path, reason)
+        except MemoryError:
+            reason = "needs more memory than there is: free some, or make its pictures smaller"
+            judged = self._failed(path, reason)
+        if before and not _is_still(path, before):
+            judged = self._failed(path, "changed while it was read: judge it again when it is complete")
         return judged.model_copy(update={"sha256": digest})
+
+    def _failed(self, path: Path | str, reason: str) -> Judgement:
+        return Judgement(path=shown(path), status="failed", reason=reason, model=self.model.digest)
 
     def judge_pictures(self, path: Path | str, clip: Clip) -> Judgement:
         """Judge what `read_clip` or `read_pictures` gives; `path` is what the judgement calls it."""
@@ -223,6 +234,24 @@ class Detector:
         )
 
 
+def _open_networks(folder: Path, engine: Engine) -> ClipDescriber:
+    """The networks of a detector's folder. Raises ModelError where they cannot be run."""
+    if engine == "onnx":
+        from fourier_model.onnx_engine import OnnxError, open_onnx
+
+        try:
+            return open_onnx(folder)
+        except OnnxError as error:
+            raise ModelError(str(error)) from error
+    from fourier_model.detector import DetectorError
+    from fourier_model.temporal import open_describer
+
+    try:
+        return open_describer(folder)
+    except DetectorError as error:
+        raise ModelError(str(error)) from error
+
+
 def extraction_settings(configuration: dict[str, Any], frames: int | None = None) -> ExtractionSettings:
     """How a detector's training took frames; faces are cut out of whole frames where it was trained on ready-made crops."""
     names = set(ExtractionSettings.model_fields)
@@ -234,22 +263,39 @@ def extraction_settings(configuration: dict[str, Any], frames: int | None = None
     return ExtractionSettings.model_validate(values | crop | count)
 
 
-def expand(paths: Iterable[Path | str]) -> Iterator[Path]:
+def expand(paths: Iterable[Path | str]) -> Iterator[Path | str]:
     """The files to judge: a folder stands for all videos and images below it, in natural order; any other path for itself.
 
-    Hidden files, and links that leave the folder, are left out. A folder without any is kept: judging it says so.
+    A folder without any is kept: judging it says so.
     """
-    for path in map(Path, paths):
-        yield from _below(path) if path.is_dir() else [path]
+    for path in paths:
+        if Path(path).is_dir():
+            yield from clips_below(Path(path)) or [Path(path)]
+        else:
+            yield path
 
 
-def _below(folder: Path) -> list[Path]:
-    try:
-        names = read_tree(folder).files
-    except DataSetError as error:
-        logger.warning("%s", error)
-        names = ()
-    return [folder / name for name in names if is_video(name) or is_image(name)] or [folder]
+def clips_below(folder: Path) -> list[Path]:
+    """All videos and images below a folder, in natural order. Hidden files, and links that leave the folder, are left out."""
+    root = folder.resolve()
+    found: list[str] = []
+    for inside, folders, names in os.walk(folder, onerror=_warn):
+        folders[:] = [name for name in folders if not (name.startswith(".") or name == "__MACOSX")]
+        found += [
+            str(Path(inside, name).relative_to(folder))
+            for name in names
+            if not name.startswith(".") and (is_video(name) or is_image(name))
+        ]
+    paths = [folder / name for name in sorted(found, key=natural_order)]
+    return [path for path in paths if not path.is_symlink() or path.resolve().is_relative_to(root)]
+
+
+def _warn(error: OSError) -> None:
+    logger.warning(
+        "%s cannot be looked into (%s): change its permissions, or leave it out",
+        error.filename,
+        error.strerror,
+    )
 
 
 def as_video(path: Path) -> VideoFile:
@@ -332,8 +378,27 @@ def _position(number: int, faces: int, pictures: list[Picture], width: int) -> s
     return f"face {number} of {faces}, {side}"
 
 
+def _said(error: Exception) -> str:
+    """What is wrong with a value of a record, in one line."""
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)
+        )
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _is_still(path: Path, before: tuple[int, int, int]) -> bool:
+    """Whether a file is as it was."""
+    try:
+        return _state(path) == before
+    except (UnreadableVideo, OSError):
+        return False
+
+
 def _state(path: Path) -> tuple[int, int, int]:
     """What tells that a file changed. Raises UnreadableVideo for what is no file, OSError where it is not there."""
+    if "\0" in str(path):
+        raise UnreadableVideo(path, "is no path: names in a list stand one a line, not between null bytes")
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
         raise UnreadableVideo(path, "is a folder in which no video and no image can be found")

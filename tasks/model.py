@@ -17,6 +17,7 @@ ENGINES: dict[Engine, tuple[str, ...]] = {"keras": NETWORKS, "onnx": ("model.onn
 """The networks that each engine runs: that of frames, and the temporal head where there is one."""
 RECORDS = ("training_videos.parquet", "reference.npz", "reference_videos.parquet", "spectra.parquet")
 """What a model's folder may also hold: which videos it was trained on, and what their features and spectra are like."""
+AGAIN = "copy the folder again, or train again"
 
 
 class ModelError(ValueError):
@@ -70,12 +71,16 @@ def open_model(folder: Path, engine: Engine = "keras") -> TrainedModel:
             "which `run --json` prints as `model`"
         )
         raise ModelError(message)
-    digests = {name: stated for name, stated in _read_record(folder)["digests"].items() if name != "manifest"}
+    described = _read_record(folder).get("digests")
+    if not isinstance(described, dict):
+        message = f"{folder / 'model.json'} does not say which files belong to it: {AGAIN}"
+        raise ModelError(message)
+    digests = {name: stated for name, stated in described.items() if name != "manifest"}
     known = (name for networks in ENGINES.values() for name in networks if (folder / name).is_file())
     for name in sorted({*digests, *known}):
         found = sha256(folder / name) if (folder / name).is_file() else None
         if found != digests.get(name):
-            message = f"--model {folder}: {name} is not the file that model.json describes: copy the folder again, or train again"
+            message = f"--model {folder}: {name} is not the file that model.json describes: {AGAIN}"
             raise ModelError(message)
     there = ["model.json", *digests, *(name for name in RECORDS if (folder / name).is_file())]
     return TrainedModel(
@@ -102,7 +107,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
         record = json.loads(path.read_text("utf-8"))
         version = record["format_version"]
     except (ValueError, TypeError, KeyError) as error:
-        message = f"{path} does not describe a detector: copy the folder again, or train again"
+        message = f"{path} does not describe a detector: {AGAIN}"
         raise ModelError(message) from error
     if version != FORMAT_VERSION:
         message = f"{path} has format {version}, this release reads {FORMAT_VERSION}: use the release that packed it, or train again"

@@ -16,6 +16,10 @@ def warn_of_clip(info: VideoInfo) -> Iterator[str]:
     """What the file itself says against a verdict."""
     if info.note:
         yield info.note
+    if info.hdr:
+        yield (
+            f"high dynamic range ({info.hdr}): its colours are not mapped, and look paler to the detector than they are shown"
+        )
     if info.bits_per_pixel is not None and info.bits_per_pixel < LEAST_BITS_PER_PIXEL:
         yield (
             f"heavy compression: {info.bits_per_pixel:.3f} bits a pixel, below {LEAST_BITS_PER_PIXEL}, have erased much of what a detector reads"

@@ -6,14 +6,13 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.layouts.base import is_image, is_video, natural_order
 from storage.workspace import Workspace, write_whole
-from tasks.detect import Detector
+from tasks.detect import Detector, clips_below
 from tasks.detections import FOLDER, Detections, Fake, open_detections
 from tasks.judgement import Judgement, shown
 from tasks.model import open_model
@@ -116,7 +115,7 @@ class _Watch:
 
     def look(self, settle_s: float) -> None:
         """Judge what is new."""
-        paths = list(_clips(self._root))
+        paths = clips_below(self._root)
         progress = Progress("judge", f"judge {self._root.name}: {len(paths)} files")
         for number, path in enumerate(paths, start=1):
             before = _state(path)
@@ -209,22 +208,6 @@ def _read_known(path: Path) -> dict[str, tuple[State, str]]:
         return {name: (tuple(state), digest) for name, (state, digest) in read.items()}
     except (FileNotFoundError, ValueError, TypeError, AttributeError):  # without it, files are read once more
         return {}
-
-
-def _clips(root: Path) -> Iterator[Path]:
-    """All videos and images below a folder in natural order, without hidden ones, and links that leave the folder."""
-    for folder, folders, names in os.walk(root, onerror=_warn):
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_order)
-        for name in sorted(names, key=natural_order):
-            path = Path(folder, name)
-            if name.startswith(".") or not (is_video(name) or is_image(name)):
-                continue
-            if not path.is_symlink() or path.resolve().is_relative_to(root):
-                yield path
-
-
-def _warn(error: OSError) -> None:
-    logger.warning("%s cannot be looked into (%s): change its permissions", error.filename, error.strerror)
 
 
 def _state(path: Path) -> State | None:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, FiniteFloat
+from pydantic.dataclasses import dataclass as checked
 from scipy.special import expit, logit
 
 from fourier_model.clip_interval import clip_interval
@@ -21,14 +23,14 @@ from tasks.reference import FRAMES
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Scale:
     """The calibration, threshold and band of abstention of a detector, chosen on its validation videos."""
 
-    temperature: float
-    bias: float
-    threshold: float
-    margin: float | None
+    temperature: Annotated[FiniteFloat, Field(gt=0)]
+    bias: FiniteFloat
+    threshold: Annotated[FiniteFloat, Field(ge=0, le=1)]
+    margin: Annotated[FiniteFloat, Field(ge=0)] | None
     """Of the band, as a distance of calibrated logits; None where the detector has no band."""
     pooling: PoolingSettings
 
@@ -36,11 +38,11 @@ class Scale:
     def of(cls, calibration: dict[str, Any]) -> Self:
         """From `TrainedModel.calibration()`."""
         return cls(
-            calibration["temperature"],
-            calibration["bias"],
-            calibration["threshold"],
-            calibration["abstention"]["margin"],
-            PoolingSettings.model_validate(calibration["pooling"]),
+            temperature=calibration["temperature"],
+            bias=calibration["bias"],
+            threshold=calibration["threshold"],
+            margin=calibration["abstention"]["margin"],
+            pooling=PoolingSettings.model_validate(calibration["pooling"]),
         )
 
     def probabilities(self, logits: ArrayLike) -> Floats:
