@@ -135,10 +135,10 @@ def encode_pixels(frame: VideoFrame, box: Box | None, settings: ExtractionSettin
     )
 
 
-def decode_pixels(content: bytes) -> NDArray[np.uint8]:
-    """The pixels of what `encode_pixels` made, RGB uint8, shape (height, width, 3): those that every reader of its files sees."""
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-    return np.asarray(image, np.uint8)
+def stored_pixels(frame: VideoFrame, box: Box | None, settings: ExtractionSettings) -> NDArray[np.uint8]:
+    """The pixels that every reader of what `encode_pixels` makes sees, RGB uint8, shape (height, width, 3)."""
+    _, content = encode_pixels(frame, box, settings)
+    return np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def whole_pixels(box: Box, image: NDArray[np.uint8]) -> dict[str, int]:

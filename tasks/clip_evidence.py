@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fourier_model.peaks import peaks
 from fourier_model.spectrum import HIGHEST_FREQUENCY, RINGS
 from storage.video import UnreadableVideo, evenly_spread
-from tasks.clip import decode_pixels, open_clip
+from tasks.clip import open_clip
 from tasks.detect import Detector, Picture, as_video, file_digest, read_clip
 from tasks.explain import PEAKS
 from tasks.explore import mean_profile
@@ -96,13 +96,13 @@ def _key(frame: FrameScore | Picture) -> Key:
     return frame.frame_index, tuple(box[edge] for edge in ("x", "y", "width", "height")) if box else None
 
 
-def _read(path: Path, detector: Detector, wanted: set[Key]) -> dict[Key, bytes]:
-    """The wanted pictures of a clip, as files' contents, without those that are not there."""
-    found: dict[Key, bytes] = {}
+def _read(path: Path, detector: Detector, wanted: set[Key]) -> dict[Key, NDArray[np.uint8]]:
+    """The wanted pictures of a clip, without those that are not there."""
+    found: dict[Key, NDArray[np.uint8]] = {}
     with read_clip(path, detector.settings) as clip:
-        for one in clip.pictures:
+        for one, pixels in clip.pictures:
             if (key := _key(one)) in wanted:
-                found[key] = one.content
+                found[key] = pixels()
             if len(found) == len(wanted):
                 break
     return found
@@ -112,7 +112,7 @@ def _gather_face(
     judged: Judgement,
     face: FaceJudgement,
     chosen: _Chosen,
-    contents: Mapping[Key, bytes],
+    contents: Mapping[Key, NDArray[np.uint8]],
     detector: Detector,
     bands: Bands | None,
 ) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _gather_face(
     from fourier_model.band_occlusion import band_occlusion
 
     def pixels(places: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-        return (decode_pixels(contents[_key(face.frames[place])]) for place in places)
+        return (contents[_key(face.frames[place])] for place in places)
 
     images = list(pixels(chosen.peaks))
     maps = [detector.explain.cam(image) for image in images]

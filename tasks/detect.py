@@ -1,15 +1,14 @@
 """A trained detector on clips that nobody labelled: what it says of each, how sure that is, and what speaks against it."""
 
-import dataclasses
 import hashlib
 import logging
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from zipfile import BadZipFile
@@ -25,11 +24,10 @@ from storage.video import UnreadableVideo, VideoFile, VideoInfo, evenly_spread
 from tasks.clip import (
     FACE_DETECTIONS,
     ExtractionSettings,
-    decode_pixels,
-    encode_pixels,
     find_faces,
     note_lost,
     open_clip,
+    stored_pixels,
     whole_pixels,
 )
 from tasks.clip import Clip as Source
@@ -60,8 +58,10 @@ class Picture:
     timestamp_s: float | None
     face_box: dict[str, int] | None
     """In source pixels."""
-    content: bytes
-    """Of an image file, as `extract` would store it."""
+
+
+Pixels = Callable[[], NDArray[np.uint8]]
+"""Makes the pixels of a picture, RGB, shape (height, width, 3), as whoever reads what `extract` stores sees them."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Clip:
     """How many there are; 1 for whole frames."""
     warnings: list[str]
     """Complete as the pictures are read."""
-    pictures: Iterator[Picture]
+    pictures: Iterator[tuple[Picture, Pixels]]
     """In the order of time."""
 
 
@@ -183,12 +183,12 @@ class Detector:
         """Those that were seen, from the left to the right."""
         pictures: list[Picture] = []
 
-        def contents() -> Iterator[bytes]:
-            for picture in clip.pictures:
-                pictures.append(dataclasses.replace(picture, content=b""))
-                yield picture.content
+        def pixels() -> Iterator[Pixels]:
+            for picture, own in clip.pictures:
+                pictures.append(picture)
+                yield own
 
-        described = list(self.describe.each(contents(), decode_pixels))
+        described = list(self.describe.each(pixels(), lambda own: own()))
         found = seen_faces(pictures)
         faces = []
         for number, places in enumerate(found, start=1):
@@ -325,7 +325,7 @@ def read_pictures(source: Source, video: VideoFile, settings: ExtractionSettings
         if left_out:
             warnings.append(f"{left_out} more faces, smaller or seen for a shorter time, were not judged")
 
-    def pictures() -> Iterator[Picture]:
+    def pictures() -> Iterator[tuple[Picture, Pixels]]:
         read = []
         for frame in source.frames(wanted if tracks else ()):
             read.append(frame.index)
@@ -334,9 +334,9 @@ def read_pictures(source: Source, video: VideoFile, settings: ExtractionSettings
                 if track and not place:
                     continue
                 box = place[0] if place else None
-                content = encode_pixels(frame, box, settings)[1]
                 told = whole_pixels(box, frame.image) if box else None
-                yield Picture(number, frame.index, frame.timestamp_s, told, content)
+                picture = Picture(number, frame.index, frame.timestamp_s, told)
+                yield picture, partial(stored_pixels, frame, box, settings)
         if tracks and (lost := note_lost(video, wanted, read)):
             warnings.append(lost)
 
