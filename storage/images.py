@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from storage.unreadable import Unreadable
 from storage.workspace import write_whole
 
 ImageFormat = Literal["jpeg", "png"]
@@ -50,16 +51,8 @@ DAMAGED = (
 )
 
 
-class UnreadableImage(ValueError):  # noqa: N818 - it says what the file is
-    """The content of a file cannot be read as an image; the message names the file, `reason` alone says why."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.reason}"
+class UnreadableImage(Unreadable):
+    """The content of a file cannot be read as an image."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

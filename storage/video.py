@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.images import MOST_PIXELS
+from storage.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +50,8 @@ WHOLE_SHARE = 0.95
 """A clip of which less than this share is there was cut off: it is read, with a note."""
 
 
-class UnreadableVideo(ValueError):  # noqa: N818 - it says what the file is
-    """The content of a file cannot be read as a video; the message names the file, `reason` alone says why."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.reason}"
+class UnreadableVideo(Unreadable):
+    """The content of a file cannot be read as a video."""
 
 
 class VideoFile(BaseModel):

@@ -18,18 +18,10 @@ from flows.api import serve
 from flows.api.access import Access, AccessError
 from flows.api.session import session_folder
 from tasks.evidence import write_report
+from tests.unit.judgement.api.conftest import PATIENCE_S, until
 
 BINARY = {"Content-Type": "application/octet-stream"}
 TOKEN = "a-secret-of-many-letters"
-PATIENCE_S = 60
-
-
-def until(true):
-    end = time.monotonic() + PATIENCE_S
-    while not (found := true()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-    return found
 
 
 def upload(service, content, name="clip.mp4", **query):

@@ -1,0 +1,15 @@
+"""Content that is not what it is taken for."""
+
+from pathlib import Path
+
+
+class Unreadable(ValueError):  # noqa: N818 - it says what the file is
+    """The content of a file cannot be read; the message names the file, `reason` alone says why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
