@@ -57,6 +57,8 @@ def open_network(path: Path) -> Network:
     options.log_severity_level = 3
     # It keeps a plan of memory for each size of image that it ever saw.
     options.enable_mem_pattern = False
+    # Several images are at work: a thread that spins until its next step takes the processor from the others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
