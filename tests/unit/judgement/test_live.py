@@ -198,5 +198,11 @@ def test_who_stops_it_gets_the_summary(detector, tmp_path, noise, capsys):
             if count == 1:
                 signal.raise_signal(signal.SIGINT)
 
-    print_windows(interrupted(), as_json=False)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # shells ignore it for what they start behind
+    try:
+        print_windows(interrupted(), as_json=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().out.splitlines()[-1].startswith("2 windows of 2.0 s: ")

@@ -17,6 +17,7 @@ from tasks.report.rings import runs
 from tasks.report.table import FIRST
 from tasks.report.verdict import abstention
 from tasks.stage import Stage
+from tests.unit.judgement.conftest import TAKEN
 
 
 class Page(HTMLParser):
@@ -106,11 +107,15 @@ def test_the_table_of_the_page_holds_every_video_of_the_manifest_surest_mistake_
 
 
 def test_the_settings_beside_the_page_can_be_given_to_a_run(world):
-    assert yaml.safe_load((world.folder("report") / "settings.yaml").read_text("utf-8")) == {
-        "backbone": {"name": "compact"},
-        "seed": 0,
-        "note": "<b>",
-    }
+    assert (
+        yaml.safe_load((world.folder("report") / "settings.yaml").read_text("utf-8"))
+        == {
+            "backbone": {"name": "compact"},
+            "seed": 0,
+            "note": "<b>",
+        }
+        | TAKEN
+    )
 
 
 def test_neighbouring_rings_that_differ_are_one_run_with_its_ends():
