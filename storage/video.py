@@ -1,6 +1,5 @@
 """Videos: what they are, which frames they hold, and just those frames that are wanted."""
 
-import bisect
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.images import MOST_PIXELS
+from storage.packets import ABSENT, is_unreferenced, length_bytes, read_headers
 from storage.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ CONTAINERS = (
 SEEKABLE_CONTAINERS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
 SEEKABLE_CODECS = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores", "ffv1"})
 SKIPPING_CODECS = frozenset({"h264", "hevc"})
+THREADED_CODECS = frozenset({"h264", "hevc"})
 
 # Containers whose header tells how long the clip was meant to be.
 ANNOUNCING_CONTAINERS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
@@ -106,17 +107,8 @@ class VideoFrame:
     image: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)  # hundreds of thousands of them for a clip of hours
-class _Header:
-    """What a packet says of itself; times in units of the stream's time base."""
-
-    pts: int | None
-    dts: int | None
-    duration: int
-    size: int
-    """Bytes."""
-    is_key: bool
-    is_shown: bool
+class _Damaged(Exception):  # noqa: N818 - never leaves this module
+    """Something in a run is damaged, and several threads decode it."""
 
 
 @dataclass(frozen=True)
@@ -158,18 +150,18 @@ class VideoReader:
     Positions count the pictures in the order of showing. They come from the headers of the packets, which cost next
     to nothing to read; where those cannot be trusted, all pictures are decoded once to count them. The first video
     track that is no cover picture is read. Colours follow the matrix and the range that the file is tagged with,
-    BT.601 where it is not; the aspect ratio of the pixels is left as stored. One thread decodes, as many videos are
-    read at the same time. Not for use by two threads at once.
+    BT.601 where it is not; the aspect ratio of the pixels is left as stored. Up to `threads` threads decode, and the
+    pixels are the same for any number of them. Not for use by two threads at once.
 
     Raises UnreadableVideo where the content is no video that can be decoded, OSError where it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
         self._colours = VideoReformatter()
-        self._container, self._stream = _open(path)
+        self._container, self._stream = _open(path, threads)
         try:
-            self._headers = [_header(packet) for packet in self._packets()]
+            self._headers = read_headers(self._packets())
             self._seekable = self._is_seekable()
             self._times, self._time_base = self._picture_times()
             self.info = self._describe()
@@ -212,9 +204,10 @@ class VideoReader:
         """Take from `remaining` what seeking finds, up to the first frame that it does not find."""
         for run in self._runs(remaining):
             for picture in self._decode_run(run):
-                if picture.pts == self._times[remaining[0]]:
+                time = self._times[remaining[0]]
+                if picture.pts == time:
                     yield self._frame(remaining.popleft(), picture)
-                elif picture.pts in run.wanted:
+                elif picture.pts in run.wanted and picture.pts > time:
                     return
                 if not remaining:
                     return
@@ -223,9 +216,8 @@ class VideoReader:
 
     def _read_from_start(self, remaining: deque[int]) -> Iterator[VideoFrame]:
         """Take from `remaining` what decoding everything finds."""
-        positions = {time: index for index, time in enumerate(self._times)} if self._seekable else None
         for count, picture in enumerate(self._decode_all()):
-            index = count if positions is None else positions.get(picture.pts or 0, -1)
+            index = self._position(picture.pts or 0) if self._seekable else count
             while remaining and remaining[0] < index:
                 remaining.popleft()
             if not remaining:
@@ -233,18 +225,27 @@ class VideoReader:
             if index == remaining[0] and not picture.is_corrupt:
                 yield self._frame(remaining.popleft(), picture)
 
+    def _position(self, time: int) -> int:
+        """The position of the picture that is shown at a time, -1 where there is none."""
+        index = int(np.searchsorted(self._times, time))
+        return index if index < len(self._times) and self._times[index] == time else -1
+
+    def _seconds(self, index: int) -> float:
+        """Seconds from the first picture to the one at a position."""
+        return float(int(self._times[index] - self._times[0]) * self._time_base)
+
     def _frame(self, index: int, picture: Picture) -> VideoFrame:
-        seconds = float((self._times[index] - self._times[0]) * self._time_base)
-        return VideoFrame(index, seconds, pixels_as_shown(picture, self._colours))
+        return VideoFrame(index, self._seconds(index), pixels_as_shown(picture, self._colours))
 
     def _runs(self, wanted: Iterable[int]) -> list[_Run]:
         """The stretches of packets that hold the wanted frames; stretches that meet are one."""
-        number_of = {header.pts: number for number, header in enumerate(self._headers)}
-        keys = [number for number, header in enumerate(self._headers) if header.is_key]
+        times = self._times[list(wanted)]
+        order = np.argsort(self._headers.pts)
+        numbers = order[np.searchsorted(self._headers.pts, times, sorter=order)]
+        keys = np.flatnonzero(self._headers.is_key)
         runs: list[_Run] = []
-        for time in (self._times[index] for index in wanted):
-            number = number_of[time]
-            start = self._start_for(time, keys[: bisect.bisect_right(keys, number)])
+        for time, number in zip(times.tolist(), numbers.tolist(), strict=True):
+            start = self._start_for(time, keys[: np.searchsorted(keys, number, side="right")])
             if runs and start <= runs[-1].stop:
                 last = runs.pop()
                 runs.append(_Run(last.start, max(last.stop, number + 1), last.wanted | {time}))
@@ -252,37 +253,62 @@ class VideoReader:
                 runs.append(_Run(start, number + 1, frozenset({time})))
         return runs
 
-    def _start_for(self, time: int, keys: list[int]) -> int:
+    def _start_for(self, time: int, keys: NDArray[np.intp]) -> int:
         """The last of the key frames that is not shown after `time`: what is shown before its key frame needs an earlier one."""
-        return next((key for key in reversed(keys) if (self._headers[key].pts or 0) <= time), 0)
+        return next((int(key) for key in reversed(keys) if self._headers.pts[key] <= time), 0)
 
     def _decode_run(self, run: _Run) -> Iterator[Picture]:
         """The undamaged pictures of a run; none where seeking does not lead to its key frame.
 
-        Where the codec marks pictures that no other one refers to, those that are not wanted are passed over.
+        How a decoder conceals damage hangs on how far its threads have come: where several of them meet some, one
+        decodes the run again, from its start, and all that comes after it.
         """
-        first = self._headers[run.start]
-        times = [time for time in (first.pts, first.dts) if time is not None]
-        self._container.seek(min(times), stream=self._stream)
-        skips = self._stream.codec.canonical_name in SKIPPING_CODECS
+        try:
+            yield from self._decode_packets(run)
+        except _Damaged:
+            self._open_again()
+            yield from self._decode_packets(run)
+
+    def _decode_packets(self, run: _Run) -> Iterator[Picture]:
+        """The undamaged pictures of a run. Those that no other one refers to and that are not wanted are passed over."""
+        first = int(self._headers.pts[run.start])
+        decoded = int(self._headers.dts[run.start])
+        self._container.seek(first if decoded == ABSENT else min(first, decoded), stream=self._stream)
+        codec = self._stream.codec.canonical_name
+        length = length_bytes(self._stream.codec_context.extradata) if codec == "h264" else None
         number = None
         for packet in self._packets():
-            if packet.pts == first.pts:
+            if packet.pts == first:
                 number = run.start
             if number is None:
                 continue
-            if skips:
-                self._stream.codec_context.skip_frame = "DEFAULT" if packet.pts in run.wanted else "NONREF"
-            yield from (picture for picture in self._decode(packet) if not picture.is_corrupt)
+            is_wanted = packet.pts in run.wanted
+            if codec in SKIPPING_CODECS:
+                self._stream.codec_context.skip_frame = "DEFAULT" if is_wanted else "NONREF"
+            # A picture that the decoder itself skips still takes one of its threads out of work.
+            if is_wanted or length is None or not is_unreferenced(memoryview(packet), length):
+                yield from self._undamaged(packet)
             number += 1
             if number == run.stop:
                 break
-        yield from (picture for picture in self._decode(None) if not picture.is_corrupt)
+        yield from self._undamaged(None)
+
+    def _undamaged(self, packet: "Packet[VideoStream] | None") -> list[Picture]:
+        """What `_decode` gives, without pictures that the decoder marks as damaged. Raises _Damaged for one where several threads decode."""
+        pictures = self._decode(packet)
+        undamaged = [picture for picture in pictures if not picture.is_corrupt]
+        if self._stream.thread_count > 1 and len(undamaged) < len(pictures):
+            raise _Damaged
+        return undamaged
+
+    def _open_again(self) -> None:
+        """Open the file anew, for one thread."""
+        self.close()
+        self._container, self._stream = _open(self.path, threads=1)
 
     def _decode_all(self) -> Iterator[Picture]:
         """All pictures that the decoder gives, in the order of showing, from the start of the newly opened file."""
-        self.close()
-        self._container, self._stream = _open(self.path)
+        self._open_again()
         for packet in self._packets():
             yield from self._decode(packet)
         yield from self._decode(None)
@@ -298,38 +324,44 @@ class VideoReader:
             logger.debug("%s is damaged: %s", self.path, error.strerror)
 
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[Picture]:
-        """The pictures that come out as a packet goes in, or at the end (None); none where the packet is damaged."""
+        """The pictures that come out as a packet goes in, or at the end (None); none where the packet is damaged.
+
+        Raises _Damaged for it where several threads decode.
+        """
         try:
             return self._stream.decode(packet)
         except av.error.FFmpegError as error:
             _raise_unless_content(error)
+            if self._stream.thread_count > 1:
+                raise _Damaged from error
             return []
 
     def _is_seekable(self) -> bool:
         """Whether the headers of the packets tell which pictures there are, and where decoding can start."""
-        times = [header.pts for header in self._headers]
+        times = self._headers.pts
         return (
             self._container.format.name in SEEKABLE_CONTAINERS
             and self._stream.codec.canonical_name in SEEKABLE_CODECS
-            and None not in times
-            and len(set(times)) == len(times)
+            and ABSENT not in times
+            and len(np.unique(times)) == len(times)
         )
 
-    def _picture_times(self) -> tuple[list[int], Fraction]:
+    def _picture_times(self) -> tuple[NDArray[np.int64], Fraction]:
         """Times of all pictures in the order of showing, and their unit in seconds."""
         if self._seekable:
-            times = [header.pts for header in self._headers if header.is_shown]
+            times = self._headers.pts[self._headers.is_shown]
         else:
-            times = [picture.pts for picture in self._decode_all()]
-        known = sorted(time for time in times if time is not None)
-        if len(set(known)) == len(times) and self._stream.time_base:
+            told = [picture.pts for picture in self._decode_all()]
+            times = np.array([ABSENT if time is None else time for time in told], np.int64)
+        known = np.unique(times[times != ABSENT])
+        if len(known) == len(times) and self._stream.time_base:
             return known, self._stream.time_base
         rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
-        return list(range(len(times))), 1 / rate
+        return np.arange(len(times), dtype=np.int64), 1 / rate
 
     def _describe(self) -> VideoInfo:
         first = self._first_picture()
-        if first is None or not self._times:
+        if first is None or not len(self._times):
             raise UnreadableVideo(self.path, "holds no picture that can be decoded: replace the file")
         width, height = size_as_shown(first)
         fps, duration = self._rate_and_duration()
@@ -341,28 +373,26 @@ class VideoReader:
             frame_count=len(self._times),
             codec=self._stream.codec.canonical_name,
             has_audio=bool(self._container.streams.audio),
-            bits_per_pixel=8
-            * sum(header.size for header in self._headers)
-            / (len(self._times) * width * height),
+            bits_per_pixel=8 * int(self._headers.sizes.sum()) / (len(self._times) * width * height),
             hdr=HDR.get(ColorTrc(first.color_trc)) if first.color_trc in set(ColorTrc) else None,
             note=self._cut_off(fps, duration),
         )
 
     def _first_picture(self) -> Picture | None:
-        if self._seekable and self._headers:
-            start = _Run(0, 1, frozenset(self._times[:1]))
+        if self._seekable and len(self._headers):
+            start = _Run(0, 1, frozenset(self._times[:1].tolist()))
             if picture := next(self._decode_run(start), None):
                 return picture
         return next(self._decode_all(), None)
 
     def _rate_and_duration(self) -> tuple[float | None, float | None]:
         intervals = len(self._times) - 1
-        span = float((self._times[-1] - self._times[0]) * self._time_base)
+        span = self._seconds(-1)
         rate = intervals / span if intervals else float(self._stream.average_rate or 0)
         if self._seekable:
-            last = next(header for header in self._headers if header.pts == self._times[-1])
-            if last.duration > 0:
-                return rate or None, span + float(last.duration * self._time_base)
+            last = int(self._headers.durations[self._headers.pts == self._times[-1]][0])
+            if last > 0:
+                return rate or None, span + float(last * self._time_base)
         return (rate, span + 1 / rate) if rate else (None, None)
 
     def _cut_off(self, fps: float | None, duration: float | None) -> str | None:
@@ -370,7 +400,7 @@ class VideoReader:
         announced = self._announced_duration()
         if not (announced and duration and fps):
             return None
-        there = max(duration, float(self._times[0] * self._time_base) + duration)  # some count from zero
+        there = max(duration, float(int(self._times[0]) * self._time_base) + duration)  # some count from zero
         if there >= min(WHOLE_SHARE * announced, announced - 2 / fps):
             return None
         note = f"it ends early, with {there:.2f} s of the {announced:.2f} s that its header announces"
@@ -390,8 +420,8 @@ class VideoReader:
         return min(durations, default=None)
 
 
-def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Open a file and its video track, decoding in one thread."""
+def _open(path: Path, threads: int) -> tuple[InputContainer, VideoStream]:
+    """Open a file and its video track. In more than one thread, a picture each, decoding is strict: damage is an error."""
     with path.open("rb") as file:
         if not file.read(1):
             raise UnreadableVideo(path, "is empty: replace the file")
@@ -407,6 +437,9 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     stream = video_track(container)
     size = (stream.codec_context.width, stream.codec_context.height) if stream else (0, 0)
     if stream and size[0] * size[1] <= MOST_PIXELS:
+        if threads > 1 and stream.codec.canonical_name in THREADED_CODECS:
+            stream.thread_count, stream.thread_type = threads, "FRAME"
+            stream.codec_context.options["err_detect"] = "explode"
         return container, stream
     container.close()
     if stream:
@@ -441,17 +474,6 @@ def size_as_shown(picture: Picture) -> tuple[int, int]:
     """Width and height of a decoded picture, turned as it is shown."""
     turned = _is_transposed(_display_matrix(picture))
     return (picture.height, picture.width) if turned else (picture.width, picture.height)
-
-
-def _header(packet: "Packet[VideoStream]") -> _Header:
-    return _Header(
-        pts=packet.pts,
-        dts=packet.dts,
-        duration=packet.duration or 0,
-        size=packet.size,
-        is_key=packet.is_keyframe,
-        is_shown=not (packet.is_discard or packet.is_corrupt),
-    )
 
 
 def _display_matrix(picture: Picture) -> tuple[int, int, int, int]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fourier_model.faces import Box, FaceTrack, crop_face, detect_faces, follow_faces
 from storage.images import SUFFIXES, ImageFormat, Subsampling, UnreadableImage, encode_image, read_image
+from storage.processors import decoding_threads
 from storage.video import (
     LEAST_SHARE,
     UnreadableVideo,
@@ -101,7 +102,7 @@ def open_clip(video: VideoFile) -> Iterator[Clip]:
     if video.kind == "images":
         yield _ImageRow(video)
     else:
-        with VideoReader(video.paths[0]) as reader:
+        with decoding_threads() as threads, VideoReader(video.paths[0], threads) as reader:
             yield reader
 
 

@@ -1,6 +1,8 @@
 """A video to its frames: evenly spread, at exact positions, as native pixels or face crops."""
 
 import logging
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
@@ -22,6 +24,8 @@ from tasks.clip import (
 from tasks.stage import Stage
 
 logger = logging.getLogger(__name__)
+
+FRAMES_AHEAD = 2  # that may wait to be written while the next ones are decoded
 
 
 class ExtractedFrame(BaseModel):
@@ -103,11 +107,16 @@ def _extract(output: Path, clip: Clip, video: VideoFile, settings: ExtractionSet
             reason = f"no face in the {looked} frames that were looked at"
             return extraction.model_copy(update={"status": Status.NO_FACE, "reason": reason})
     read, frames = [], []
-    for frame in clip.frames(wanted):
-        read.append(frame.index)
-        face = track.at(frame.index) if track else None
-        if face or not track:
-            frames.append(_store(output, frame, face, settings))
+    with ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
+        waiting: deque[Future[ExtractedFrame]] = deque()
+        for frame in clip.frames(wanted):
+            read.append(frame.index)
+            face = track.at(frame.index) if track else None
+            if face or not track:
+                waiting.append(pool.submit(_store, output, frame, face, settings))
+            if len(waiting) > FRAMES_AHEAD:
+                frames.append(waiting.popleft().result())
+        frames.extend(stored.result() for stored in waiting)
     lost = note_lost(video, wanted, read)
     faceless = (
         f"{len(read) - len(frames)} of {len(wanted)} frames without the face"
