@@ -133,6 +133,60 @@ def test_only_groups_with_a_wanted_frame_are_decoded(make_clip, monkeypatch):
     assert sum(packet is not None for packet in decoded) == 2
 
 
+@pytest.mark.parametrize(
+    ("wanted", "counts"), [([0], 1), ([30], 31), ([0, 30, 59], 60), ([65], 6), ([5, 95], 6 + 36), ([], 0)]
+)
+def test_no_more_packets_are_decoded_than_the_wanted_frames_need(make_clip, monkeypatch, wanted, counts):
+    path = make_clip("clip.mp4", 120, group=60, options={"x264-params": "bframes=0:scenecut=0"})
+    assert packets_decoded(path, monkeypatch, wanted) == counts
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pictures_that_no_other_one_refers_to_do_not_reach_the_decoder(make_clip, monkeypatch, threads):
+    options = {"x264-params": "bframes=3:b-adapt=0:b-pyramid=none:scenecut=0:keyint=240"}
+    path = make_clip("clip.mp4", 121, group=240, options=options)
+    assert packets_decoded(path, monkeypatch, [120], threads) == 31  # 1 key frame, and each fourth one
+    assert packets_decoded(path, monkeypatch, [118, 120], threads) == 32
+
+
+def packets_decoded(path, monkeypatch, wanted, threads=1):
+    with VideoReader(path, threads) as reader:
+        decoded = []
+        decode = reader._decode
+        monkeypatch.setattr(reader, "_decode", lambda packet: decoded.append(packet) or decode(packet))
+        assert [frame.index for frame in reader.frames(wanted)] == wanted
+    return sum(packet is not None for packet in decoded)
+
+
+@pytest.mark.parametrize(
+    "kind", ["B-frames in groups of 12", "one group", "open groups", "HEVC", "transport stream"]
+)
+def test_several_threads_give_the_same_pixels(make_clip, kind):
+    name, settings = CLIPS[kind]
+    path = make_clip(name, 40, picture=noisy, **settings)
+    for wanted in ([3, 17, 18, 38], range(40)):
+        with VideoReader(path, 1) as alone, VideoReader(path, 3) as several:
+            for one, other in zip(alone.frames(wanted), several.frames(wanted), strict=True):
+                assert one.index == other.index
+                np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["one group", "HEVC"])
+def test_several_threads_conceal_damage_as_one_does(make_clip, kind, seed, capfd):
+    name, settings = CLIPS[kind]
+    path = make_clip(name, 40, picture=noisy, **settings)
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    generator = np.random.default_rng(seed)
+    content[generator.integers(len(content) // 10, len(content), 3)] ^= 0x5A
+    path.write_bytes(content.tobytes())
+    with contextlib.suppress(UnreadableVideo), VideoReader(path, 1) as alone, VideoReader(path, 3) as several:
+        wanted = evenly_spread(alone.info.frame_count, 8)
+        for one, other in zip(alone.frames(wanted), several.frames(wanted), strict=True):
+            assert one.index == other.index
+            np.testing.assert_array_equal(one.image, other.image)
+
+
 def test_times_are_those_of_a_variable_frame_rate(make_clip):
     times = [0, 40, 90, 300, 310, 1000, 1040, 2000]
     with VideoReader(make_clip("clip.mp4", 8, milliseconds=times)) as reader:
