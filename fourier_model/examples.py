@@ -90,7 +90,11 @@ class TrainingImages:
         return lookup
 
     def _move(self, inputs: tuple[tf.Tensor, ...], unit: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (augment(inputs[0], tf.stack([seed, unit]), self._settings), *inputs[1:])
+        moved = tf.numpy_function(self._augment, [inputs[0], seed, unit], tf.float32)
+        return (tf.ensure_shape(moved, inputs[0].shape), *inputs[1:])
+
+    def _augment(self, image: NDArray[Any], seed: np.int64, unit: np.int64) -> NDArray[np.float32]:
+        return augment(image, (int(seed), int(unit)), self._settings)
 
 
 def native_images(paths: Sequence[Path], memory: float) -> Callable[[int], NDArray[np.uint8]]:

@@ -226,6 +226,27 @@ def test_a_head_of_more_than_one_layer_is_not_solved_for_in_silence(data, change
         train_detector(model, pretrained, SIZE, QUICK.model_copy(update={"head": "solved"}), 0, *data)
 
 
+def test_a_frozen_backbone_sees_each_view_of_a_frame_once_however_many_epochs_there_are(data, monkeypatch):
+    monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
+    seen, forward = [], training._forward
+
+    def counted(model, batches):
+        run = forward(model, batches)
+        reads_images = len(model.inputs[0].shape) == 4
+
+        def call(batch):
+            seen.extend([1] * len(batch[0]) if reads_images else [])
+            return run(batch)
+
+        return call
+
+    monkeypatch.setattr(training, "_forward", counted)
+    pretrained = BackboneSettings(name="compact", weights="trained.h5")
+    settings = QUICK.model_copy(update={"epochs": 3, "views": 2, "fine_tune_epochs": 0})
+    train_detector(MODEL, pretrained, SIZE, settings, 0, *data)
+    assert len(seen) == 2 * len(data[0].paths) + len(data[1].paths)
+
+
 def test_features_beyond_the_memory_are_computed_anew_and_said_to_be(data, monkeypatch, caplog):
     monkeypatch.setattr(detector, "backbone_weights", lambda _: None)
     pretrained = BackboneSettings(name="compact", weights="trained.h5")
