@@ -50,7 +50,7 @@ ablation: install ## What attention and the frequency branch are worth on the sa
 constraints: $(VENV)/.installed-dev ## Resolve the dependencies again into constraints.txt
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 \
-		pyproject.toml --extra export --group dev --output-file constraints.txt
+		pyproject.toml --extra export --group dev --group bench --output-file constraints.txt
 
 clean: ## Remove the environment and what tools left; the workspace stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -288,14 +287,6 @@ def peak(clip: Path) -> None:
     run(ours, clip, evenly_spread(10**6, 32))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"peak_mb": most, "seconds": time.perf_counter() - started}))
-
-
-def in_parallel(clip: Path, wanted: list[int], clips: int, workers: int) -> float:
-    """Seconds to extract a clip many times in a pool of threads, as the pipeline does."""
-    started = time.perf_counter()
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda _: run(ours, clip, wanted), range(clips)))
-    return time.perf_counter() - started
 
 
 def shares(clip: Path, wanted: Iterable[int], rounds: int) -> dict[str, float]:
