@@ -41,8 +41,9 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
 	$(BIN)/python -m build --wheel --outdir build/wheel . > /dev/null
 	$(BIN)/check-wheel-contents --toplevel flows,tasks,fourier_model,storage build/wheel
 
-bench: install ## What FourierAttention adds to a forward pass (minutes)
-	$(BIN)/python -m benchmarks.attention_cost
+bench: $(VENV)/.installed-dev ## This project beside what people would otherwise use: WORKSPACE/bench/bench.md (half an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python -m benchmarks --output $(WORKSPACE)/bench
 
 ablation: install ## What attention and the frequency branch are worth on the sample data set (half an hour)
 	$(BIN)/python -m benchmarks.ablation sample --workspace $(WORKSPACE)/ablation

@@ -6,9 +6,11 @@ Times the detector at 224 px without attention and with each one in turn, pair b
 """
 
 import argparse
+import json
 import statistics
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -46,6 +48,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15, help="pairs after a warm-up")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (BATCH, SIZE, SIZE, 3)), tf.float32)
@@ -54,6 +57,7 @@ def main() -> None:
         f"| attention | ms an image, median of {arguments.rounds} | of the time without, median of pairs (quartiles) |"
     )
     print("|---|---|---|")
+    found = []
     for name, variant in VARIANTS.items():
         run = forward_pass(variant)
         seconds_of(plain, images), seconds_of(run, images)
@@ -61,6 +65,9 @@ def main() -> None:
         low, middle, high = statistics.quantiles([own / other for other, own in pairs], n=4)
         own = 1000 * statistics.median(own for _, own in pairs) / BATCH
         print(f"| {name} | {own:.1f} | {middle:.3f} ({low:.3f} to {high:.3f}) |", flush=True)
+        found.append({"attention": name, "ms_an_image": own, "ratio": [low, middle, high]})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
