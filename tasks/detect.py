@@ -151,6 +151,9 @@ class Detector:
     def judge_pictures(self, path: Path | str, clip: Clip) -> Judgement:
         """Judge what `read_clip` or `read_pictures` gives; `path` is what the judgement calls it."""
         faces = self._judge_faces(clip)
+        if not np.isfinite([face.probability_fake for face in faces]).all():
+            reason = "the detector gives no number for its pictures: they are too small for it, or its weights are damaged"
+            return self._failed(path, reason)
         several = len(faces) > 1
         told = [f"{face.position}: {text}" if several else text for face in faces for text in face.warnings]
         judged = Judgement(

@@ -210,12 +210,19 @@ def test_a_high_dynamic_range_is_judged_with_a_warning(detector, make_clip, tran
     assert judged.warnings[0].startswith(f"high dynamic range ({name}): its colours are not mapped")
 
 
-@pytest.mark.parametrize("size", [(63, 49), (1, 1), (3000, 2)])
+@pytest.mark.parametrize("size", [(63, 49), (3, 2), (3000, 2)])
 def test_odd_sizes_are_judged(detector, make_clip, size):
     flat = np.full((size[1], size[0], 3), 90, np.uint8)
     path = fake(make_clip, "clip.mkv", codec="ffv1", options={}, size=size, picture=lambda _: flat)
     judged = detector.judge(path)
     assert (judged.status, judged.width, judged.height, judged.verdict) == ("scored", *size, "real")
+
+
+def test_a_picture_too_small_for_the_detector_is_a_failure_and_not_real(detector, tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    judged = detector.judge(tmp_path / "dot.png")
+    assert (judged.status, judged.verdict) == ("failed", None)
+    assert judged.reason.startswith("the detector gives no number for its pictures: they are too small")
 
 
 def test_8k_is_judged_in_bounded_memory(detector, make_clip):
@@ -365,6 +372,19 @@ def test_a_detector_that_is_not_as_it_was_packed_is_refused_with_one_message(
         Detector.load(copy)
     assert "\n" not in str(refused.value)
     assert str(copy) in str(refused.value)
+
+
+def test_a_detector_that_gives_no_number_says_so_and_not_real(folder, tmp_path, make_clip):
+    from fourier_model.detector import load_detector, save_detector
+
+    copy = shutil.copytree(folder, tmp_path / "model")
+    network = load_detector(copy / "model.keras")
+    network.get_layer("logit").set_weights([np.array([[np.nan]]), np.array([0.0])])
+    save_detector(network, copy / "model.keras")
+    redigest(copy)
+    judged = Detector.load(copy).judge(fake(make_clip))
+    assert (judged.status, judged.verdict, judged.probability_fake) == ("failed", None, None)
+    assert judged.reason.startswith("the detector gives no number")
 
 
 def test_the_command_says_it_in_a_line_and_calls_it_bad_input(folder, tmp_path):
