@@ -138,14 +138,17 @@ def measure_forward(_: Path, rounds: int) -> list[Row]:
     import keras
     import tensorflow as tf
 
-    from fourier_model.detector import build_detector
+    from fourier_model.detector import RESIZE, build_detector
     from fourier_model.precision import training_precision
 
     precision = training_precision("auto")
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (BATCH, EDGE, EDGE, 3)), tf.float32)
     settings = ModelSettings(attention="none", dense_units=0)
     detector = build_detector(settings, BackboneSettings(weights="none"), EDGE, 0, precision)
-    graph = tf.function(lambda batch: detector(batch, training=False), jit_compile=False)
+    network = keras.Model(
+        detector.get_layer(RESIZE).output, detector.output
+    )  # training resizes on the way to it
+    graph = tf.function(lambda batch: network(batch, training=False), jit_compile=False)
     inception = keras.applications.InceptionV3(
         include_top=False, weights=None, input_shape=(EDGE, EDGE, 3), pooling="avg"
     )
