@@ -82,7 +82,10 @@ def test_every_spectral_layer_says_in_onnx_what_it_says_in_keras(settings, tmp_p
     [{"frequency_branch": True}, pytest.param(EVERYTHING, marks=pytest.mark.slow)],
     ids=["plain", "everything"],
 )
-@pytest.mark.parametrize("name", ["saved_model", "litert", "openvino"])
+@pytest.mark.parametrize(
+    "name",
+    ["saved_model", *(pytest.param(name, marks=pytest.mark.slow) for name in ("litert", "openvino"))],
+)
 def test_every_other_format_agrees_with_keras_on_several_sizes(name, settings, tmp_path):
     folder = store(tmp_path / "keras", settings, temporal=settings is EVERYTHING)
     difference = export_networks(folder, tmp_path, [name])[name]
