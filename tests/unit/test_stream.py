@@ -62,7 +62,7 @@ def test_a_file_is_followed_as_it_grows_and_ends_where_it_no_longer_does(tmp_pat
     path, content = tmp_path / "growing.ts", transport_stream(0, 200)
     half = len(content) // 376 * 188
     path.write_bytes(content[:half])
-    with reader_of(path, Patience(growth_s=2)) as reader:
+    with reader_of(path, Patience(growth_s=6)) as reader:
         windows = reader.windows()
         assert numbers(next(windows)) == [0, 2, 4, 6, 8]
         assert reader.frames_read < 100
