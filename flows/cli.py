@@ -211,11 +211,9 @@ def evaluate(
     with _work(workspace) as root:
         from flows.evaluate import evaluate_with, evaluation_settings
         from flows.summary import evaluate_summary
-        from storage.workspace import Workspace
         from tasks.model import open_model
-        from tasks.promotion import promoted_folder
 
-        model = model or promoted_folder(Workspace(root))
+        model = _model_folder(model, root)
         settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
         asked = {"robustness": robustness, "adversarial": adversarial}
         evaluated = evaluate_with(settings, model, str(root), runner, workers, **asked)
@@ -264,16 +262,14 @@ def detect(
     with _messages():
         from flows.live import print_windows
         from flows.terminal import log_to_terminal
-        from storage.workspace import Workspace
         from tasks.live import Live
-        from tasks.promotion import promoted_folder
 
         live = Live(stream, every_s=every, window_s=window) if stream is not None else None
         with log_to_terminal():
             from flows.detect import detect_paths, listed
             from tasks.detect import Detector
 
-            folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+            folder = _model_folder(model, workspace)
             detector = Detector.load(folder, engine=engine, frames=frames)
             if live:
                 print_windows(live.windows(detector, seconds), as_json=as_json)
@@ -322,8 +318,6 @@ def api(
 
         access = Access.at(host, token_file)
         from flows.terminal import log_to_terminal
-        from storage.workspace import Workspace
-        from tasks.promotion import promoted_folder
 
         with log_to_terminal():
             from flows.api.serve import serve
@@ -332,7 +326,7 @@ def api(
             from tasks.evidence import write_report
 
             settings = ApiSettings(most_bytes=largest * MEBIBYTE, queue=queue, keep_minutes=keep)
-            folder = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+            folder = _model_folder(model, workspace)
             detector = Detector.load(folder, engine=engine, frames=frames)
             evidence = write_report if engine == "keras" else None  # it needs the slopes of the network
             serve(detector, settings, access, host, port, evidence)
@@ -359,15 +353,13 @@ def export(
     """
     with _messages():
         from flows.terminal import log_to_terminal
-        from storage.workspace import Workspace
         from tasks.model import open_model
-        from tasks.promotion import promoted_folder
 
         with log_to_terminal():
             from flows.summary import print_export
             from tasks.export import export
 
-            source = model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+            source = _model_folder(model, workspace)
             print_export(export(open_model(source), folder, formats), as_json)
 
 
@@ -581,6 +573,14 @@ def _settings(
     from flows.config import load_settings
 
     return load_settings(preset, config, overrides or (), datasets or ())
+
+
+def _model_folder(model: Path | None, workspace: Path) -> Path:
+    """The folder that a call names, or that of the workspace's promoted detector."""
+    from storage.workspace import Workspace
+    from tasks.promotion import promoted_folder
+
+    return model or promoted_folder(Workspace(workspace.expanduser().resolve()))
 
 
 @contextmanager

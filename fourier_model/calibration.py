@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fourier_model.metrics import EvaluationSettings, require_both_classes
 from fourier_model.probabilities import judge_probabilities
@@ -136,6 +135,10 @@ def group_folds(labels: Floats, groups: NDArray[Any]) -> list[tuple[NDArray[np.i
     count = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if count < 2:
         return []
+    from sklearn.model_selection import (
+        StratifiedGroupKFold,  # seconds to import, and applying a calibration needs none of it
+    )
+
     folds = list(StratifiedGroupKFold(count).split(labels[:, None], labels, groups))
     return folds if all(len(np.unique(labels[fitted])) == 2 for fitted, _ in folds) else []
 

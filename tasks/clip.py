@@ -114,6 +114,11 @@ def find_faces(clip: Clip, video: VideoFile, wanted: list[int]) -> list[FaceTrac
     return follow_faces(faces)
 
 
+def no_face(wanted: int) -> str:
+    """Why a clip of which so many frames are wanted has no face."""
+    return f"no face in the {min(wanted, FACE_DETECTIONS)} frames that were looked at"
+
+
 def note_lost(video: VideoFile, wanted: list[int], read: list[int]) -> str | None:
     """A note on the frames that could not be read; UnreadableVideo where fewer than half of them could."""
     lost = sorted(set(wanted) - set(read))

@@ -21,16 +21,16 @@ from fourier_model.describing import ClipDescriber
 from fourier_model.faces import FaceTrack
 from storage.layouts.base import is_image, is_video, natural_order
 from storage.video import UnreadableVideo, VideoFile, VideoInfo, evenly_spread
+from tasks.clip import Clip as Source
 from tasks.clip import (
-    FACE_DETECTIONS,
     ExtractionSettings,
     find_faces,
+    no_face,
     note_lost,
     open_clip,
     stored_pixels,
     whole_pixels,
 )
-from tasks.clip import Clip as Source
 from tasks.judgement import FaceJudgement, FrameScore, Judgement, shown
 from tasks.model import AGAIN, Engine, ModelError, TrainedModel, open_model
 from tasks.quality import warn_of_clip, warn_of_face
@@ -161,7 +161,7 @@ class Detector:
             status="abstained",
             faces=faces,
             frames_scored=len({frame.frame_index for face in faces for frame in face.frames}),
-            reason=f"no face in the {min(clip.wanted, FACE_DETECTIONS)} frames that were looked at",
+            reason=no_face(clip.wanted),
             warnings=(*warn_of_clip(clip.info), *clip.warnings, *told),
             width=clip.info.width,
             height=clip.info.height,

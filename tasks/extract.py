@@ -12,11 +12,11 @@ from storage.manifest import Status
 from storage.video import UnreadableVideo, VideoFile, VideoFrame, evenly_spread
 from storage.workspace import Workspace, write_whole
 from tasks.clip import (
-    FACE_DETECTIONS,
     Clip,
     ExtractionSettings,
     encode_pixels,
     find_faces,
+    no_face,
     note_lost,
     open_clip,
     whole_pixels,
@@ -103,9 +103,7 @@ def _extract(output: Path, clip: Clip, video: VideoFile, settings: ExtractionSet
     if settings.crop == "face":
         track = main_track(find_faces(clip, video, wanted))
         if track is None:
-            looked = min(len(wanted), FACE_DETECTIONS)
-            reason = f"no face in the {looked} frames that were looked at"
-            return extraction.model_copy(update={"status": Status.NO_FACE, "reason": reason})
+            return extraction.model_copy(update={"status": Status.NO_FACE, "reason": no_face(len(wanted))})
     read, frames = [], []
     with ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
         waiting: deque[Future[ExtractedFrame]] = deque()

@@ -11,6 +11,7 @@ from pydantic import Field, FiniteFloat
 from pydantic.dataclasses import dataclass as checked
 from scipy.special import expit, logit
 
+from fourier_model.calibration import Calibration, probability
 from fourier_model.clip_interval import clip_interval
 from fourier_model.familiarity import Reference, alarm_level, distance, load_reference
 from fourier_model.pooling import PoolingSettings, pool
@@ -47,7 +48,7 @@ class Scale:
 
     def probabilities(self, logits: ArrayLike) -> Floats:
         """Calibrated probabilities of fake, float64, same shape."""
-        return np.asarray(expit(self._calibrated(logits)))
+        return probability(logits, self.temperature, self.bias)
 
     def weigh(self, logits: ArrayLike) -> tuple[float, tuple[float, float] | None, Verdict]:
         """Probability, interval and verdict of one face; `logits` are those of its pictures in the order of time, shape (pictures,)."""
@@ -56,7 +57,8 @@ class Scale:
         if interval:
             low, high = self.probabilities([min(interval[0], pooled), max(interval[1], pooled)])
             interval = float(low), float(high)
-        return float(self.probabilities(pooled)), interval, self._verdict(float(self._calibrated(pooled)))
+        calibrated = Calibration(self.temperature, self.bias).logits(pooled)
+        return float(self.probabilities(pooled)), interval, self._verdict(float(calibrated))
 
     @property
     def uncertain(self) -> tuple[float, float] | None:
@@ -72,9 +74,6 @@ class Scale:
         """Why a verdict is `uncertain`."""
         low, high = self.uncertain or (self.threshold, self.threshold)
         return f"the probability lies between {low:.3f} and {high:.3f}, where verdicts were wrong too often on the validation videos"
-
-    def _calibrated(self, logits: ArrayLike) -> Floats:
-        return np.asarray(logits, dtype=np.float64) / self.temperature + self.bias
 
     def _verdict(self, calibrated: float) -> Verdict:
         above = calibrated - float(logit(self.threshold))

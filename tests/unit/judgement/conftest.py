@@ -1,6 +1,7 @@
 """A small workspace with real frames and a real, tiny detector: 28 videos of 14 groups, fakes with a checkerboard."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.report import FLAGS
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings
@@ -233,3 +235,51 @@ def world(tmp_path_factory) -> World:
 def new_world(tmp_path) -> World:
     """An empty workspace."""
     return World(Workspace(tmp_path / "workspace").prepare())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium to open the page in: apt-get install chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright, of the dev dependencies"
+    )
+    with playwright.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=chromium, args=FLAGS, timeout=180_000)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Makes an empty page that keeps what it asks for and what it says, in `page.requests` and `page.complaints`; options are those of a context."""
+    contexts = []
+
+    def make(**options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.requests, page.complaints = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (page.complaints.append("a dialog"), dialog.dismiss()))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def violations(page, impacts=("minor", "moderate", "serious", "critical")):
+    """What a page does against the rules of axe, of these impacts."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    return [
+        (rule["id"], node["target"], node["failureSummary"])
+        for rule in axe.run(page).response["violations"]
+        if rule["impact"] in impacts
+        for node in rule["nodes"]
+    ]

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.report import FLAGS
 from flows.cli import app
 from fourier_model.faces import Box, Face
 from fourier_model.spectrum import RINGS
@@ -20,7 +19,7 @@ from tasks.explore import read_split, usable_videos, video_profiles
 from tasks.judgement_files import OutputError
 from tasks.spectral_bands import FRAMES, read_bands, write_bands
 from tests.unit.conftest import write_clip
-from tests.unit.judgement.conftest import SIZE, picture
+from tests.unit.judgement.conftest import SIZE, picture, violations
 
 HOSTILE = "<img src=x onerror=alert(1)> & \"'.mp4"
 FINE = {"crf": "1", "preset": "ultrafast"}
@@ -276,41 +275,19 @@ def test_detect_writes_the_page_and_a_detector_without_bands_says_why_they_are_m
     assert text.count("<article") == 1
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Chromium to open the page in: apt-get install chromium")
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs playwright, of the dev dependencies"
-    )
-    with playwright.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=chromium, args=FLAGS, timeout=180_000)
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize(
     ("scheme", "width"), [("light", 1200), ("dark", 390)], ids=["light, wide", "dark, narrow"]
 )
 @pytest.mark.parametrize("which", ["page", "page_of_faces"])
 def test_everyone_can_use_the_page_which_asks_for_nothing_and_says_nothing(
-    browser, request, which, scheme, width
+    new_page, request, which, scheme, width
 ):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     path = request.getfixturevalue(which)
-    context = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": width, "height": 900})
-    tab = context.new_page()
-    asked, said = [], []
-    tab.on("request", lambda one: asked.append(one.url))
-    tab.on("console", lambda message: said.append(message.text))
-    tab.on("dialog", lambda dialog: (said.append("a dialog"), dialog.dismiss()))
-    tab.goto(path.as_uri(), wait_until="load", timeout=60_000)
-    assert [address for address in asked if not address.startswith("data:")] == [path.as_uri()]
+    tab = new_page(offline=True, color_scheme=scheme, viewport={"width": width, "height": 900})
+    tab.goto(path.as_uri(), wait_until="load")
+    assert [address for address in tab.requests if not address.startswith("data:")] == [path.as_uri()]
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     # The script is evaluated by the browser's debugger, which the page's policy does not bind.
-    violations = axe.run(tab).response["violations"]
-    assert [(rule["id"], node["target"]) for rule in violations for node in rule["nodes"]] == []
-    assert said == []
-    context.close()
+    assert violations(tab) == []
+    assert tab.complaints == []

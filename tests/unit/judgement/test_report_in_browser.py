@@ -1,48 +1,23 @@
-import shutil
-
 import pytest
 
-from benchmarks.report import FLAGS, make_report, open_report
-
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium to open the page in: apt-get install chromium", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev dependencies")
+from benchmarks.report import make_report, open_report
+from tests.unit.judgement.conftest import violations
 
 NASTY = "<img src=x onerror=alert(1)> & <b>.mp4"
 MANY = 5000
 VIDEO_CELLS = "#videos tbody td.path"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=180_000)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(browser):
-    """Opens a page and keeps what it asks for and what it says, in `page.requests` and `page.complaints`."""
-    contexts = []
+def visit(new_page):
+    """Opens a page from the disk."""
 
-    def open_page(path, **options):
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.requests, page.complaints = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("console", lambda message: page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (page.complaints.append("a dialog"), dialog.dismiss()))
+    def visit(path, **options):
+        page = new_page(offline=True, **options)
         page.opened = open_report(page, path)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return visit
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +46,10 @@ def test_the_page_opens_offline_asks_for_nothing_and_says_nothing(visit, report)
     ("scheme", "width"), [("light", 1200), ("dark", 390)], ids=["light, wide", "dark, narrow"]
 )
 def test_everyone_can_use_the_page_by_the_serious_rules_of_axe(visit, report, scheme, width):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = visit(report, color_scheme=scheme, viewport={"width": width, "height": 900})
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     # The script is evaluated by the browser's debugger, which the page's policy does not bind.
-    violations = axe.run(page).response["violations"]
-    found = [
-        (rule["id"], node["target"], node["failureSummary"])
-        for rule in violations
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    assert found == []
+    assert violations(page, ("serious", "critical")) == []
 
 
 def test_nothing_is_wider_than_a_phone(visit, report):

@@ -1,50 +1,25 @@
 import json
-import shutil
 from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.report import FLAGS
 from flows.api.access import Access
-
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium to open the page in: apt-get install chromium", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev dependencies")
+from tests.unit.judgement.conftest import violations
 
 NASTY = "<img src=x onerror=alert(1)>.mp4"
 TOKEN = "a-secret-of-many-letters"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=180_000)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def visit(browser):
-    """Opens the page of a service and keeps what it asks for and what it says, in `page.requests` and `page.complaints`."""
-    contexts = []
+def visit(new_page):
+    """Opens the page of a service."""
 
-    def open_page(service, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.requests, page.complaints = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("console", lambda message: page.complaints.append(message.text))
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (page.complaints.append("a dialog"), dialog.dismiss()))
+    def visit(service, **options):
+        page = new_page(**options)
         page.goto(f"http://127.0.0.1:{service.port}/")
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return visit
 
 
 @pytest.fixture
@@ -54,16 +29,6 @@ def clip(make_clip):
 
 def choose(page, *files):
     page.set_input_files("#file", list(files))
-
-
-def violations(page):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    return [
-        (rule["id"], node["target"], node["failureSummary"])
-        for rule in axe.run(page).response["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
 
 
 def test_a_clip_goes_from_the_page_to_a_verdict_and_its_evidence(start, visit, clip):
@@ -148,5 +113,5 @@ def test_everyone_can_use_the_page_by_the_serious_rules_of_axe_and_on_a_phone(
     page.locator("article:nth-child(3) .verdict").wait_for()
     for details in page.locator("summary").all():
         details.click()
-    assert violations(page) == []
+    assert violations(page, ("serious", "critical")) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
