@@ -69,8 +69,9 @@ def test_a_file_is_followed_as_it_grows_and_ends_where_it_no_longer_does(tmp_pat
         with path.open("ab") as file:
             file.write(content[half:])
         *_, last = windows
-    assert last.frames_read == 200
-    assert last.samples[-1].time_s == pytest.approx(198 / 8)
+    # What was added is live: a machine that is behind passes over frames of it, and says so.
+    assert 100 < last.frames_read <= 200
+    assert last.samples[-1].time_s > 190 / 8
     assert last.reconnects == 0
 
 
