@@ -15,6 +15,7 @@ import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.stream import Disposition
 from av.video.frame import VideoFrame as Picture
 from av.video.reformatter import ColorTrc, VideoReformatter
@@ -466,8 +467,10 @@ def _raise_unless_content(error: av.error.FFmpegError) -> None:
 
 def pixels_as_shown(picture: Picture, colours: VideoReformatter) -> NDArray[np.uint8]:
     """A decoded picture as RGB uint8 (height, width, 3), turned as it is shown; `colours` is kept from picture to picture."""
-    rgb = colours.reformat(picture, format="rgb24", threads=1).to_ndarray()
-    return _as_shown(rgb.astype(np.uint8, copy=False), _display_matrix(picture))
+    rgb = colours.reformat(picture, format="rgb24", threads=1)
+    rows = np.frombuffer(memoryview(rgb.planes[0]), np.uint8).reshape(rgb.height, rgb.planes[0].line_size)
+    image = rows[:, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)  # of rows without padding, no copy
+    return _as_shown(image, _display_matrix(picture))
 
 
 def size_as_shown(picture: Picture) -> tuple[int, int]:
@@ -478,7 +481,8 @@ def size_as_shown(picture: Picture) -> tuple[int, int]:
 
 def _display_matrix(picture: Picture) -> tuple[int, int, int, int]:
     """The part (a, b, c, d) of the display matrix: a stored point (x, y) is shown at (ax + cy, bx + dy)."""
-    data = picture.side_data.get("DISPLAYMATRIX")
+    # `picture.side_data` would stay with the picture, which it holds: a cycle that keeps its pixels until the collector runs.
+    data = SideDataContainer(picture).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg]
     if not isinstance(data, Buffer):
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(memoryview(data), np.int32)[:5].tolist()

@@ -25,7 +25,7 @@ from tasks.stage import Stage
 
 logger = logging.getLogger(__name__)
 
-FRAMES_AHEAD = 2  # that may wait to be written while the next ones are decoded
+BYTES_AHEAD = 20_000_000  # of frames that may wait to be written while the next ones are decoded: three of 1080p, none of 4K
 
 
 class ExtractedFrame(BaseModel):
@@ -112,8 +112,9 @@ def _extract(output: Path, clip: Clip, video: VideoFile, settings: ExtractionSet
             face = track.at(frame.index) if track else None
             if face or not track:
                 waiting.append(pool.submit(_store, output, frame, face, settings))
-            if len(waiting) > FRAMES_AHEAD:
+            while waiting and len(waiting) * frame.image.nbytes > BYTES_AHEAD:
                 frames.append(waiting.popleft().result())
+            del frame  # its pixels would stay while the next frame is decoded
         frames.extend(stored.result() for stored in waiting)
     lost = note_lost(video, wanted, read)
     faceless = (

@@ -417,6 +417,23 @@ def test_one_frame_at_a_time_is_in_memory(make_clip):
     assert most < 4 * 640 * 480 * 3
 
 
+def test_pictures_are_gone_without_the_garbage_collector(make_clip):
+    with VideoReader(make_clip("clip.mp4", 60)) as reader:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in reader.frames(range(60)):
+                pass
+            assert sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) < 4
+        finally:
+            gc.enable()
+
+
+def test_pixels_may_be_written_to(make_clip):
+    with VideoReader(make_clip("clip.mp4", 1, size=(62, 46))) as reader:
+        next(reader.frames([0])).image[:] = 0
+
+
 def test_the_error_survives_the_way_between_processes(tmp_path):
     error = pickle.loads(pickle.dumps(UnreadableVideo(tmp_path / "a.mp4", "is empty")))
     assert str(error) == f"{tmp_path}/a.mp4 is empty"
