@@ -57,6 +57,7 @@ def _held_out_scores(
     """The score of each video by a model that did not see its group, shape (n,)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedGroupKFold
+    from threadpoolctl import threadpool_limits
 
     columns = _as_numbers(facts)
     scores = np.empty(len(labels))
@@ -69,7 +70,9 @@ def _held_out_scores(
             early_stopping=False,
             random_state=seed,
         )
-        scores[judged] = model.fit(columns[fitted], labels[fitted]).decision_function(columns[judged])
+        # So few rows are split up for longer than they are worked on, and where others use the processors, threads wait for each other.
+        with threadpool_limits(1, user_api="openmp"):
+            scores[judged] = model.fit(columns[fitted], labels[fitted]).decision_function(columns[judged])
     return scores
 
 

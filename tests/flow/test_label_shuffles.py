@@ -49,6 +49,7 @@ def mean_auc(pooled, labels, folds):
     )
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_not_learned_and_the_true_ones_are(features):
     pooled, videos = features
     labels = videos["label"].to_numpy(int)

@@ -1,7 +1,10 @@
+import pytest
+
 from flows.protocol import protocol
 from flows.summary import print_protocol, protocol_summary
 
 
+@pytest.mark.slow
 def test_an_unchanged_second_loop_trains_nothing_again(tmp_path, tiny_settings, capsys):
     settings = tiny_settings.model_copy(
         update={"split": tiny_settings.split.model_copy(update={"folds": 2, "validation_fraction": 0.25})}
