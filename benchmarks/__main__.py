@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("frames", "overhead", "learning", "attention_cost")
+BENCHMARKS = ("frames", "learning", "export", "attention_cost", "overhead")
 
 
 def main() -> None:

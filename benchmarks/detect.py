@@ -76,7 +76,7 @@ def pack(folder: Path, backbone: str, size: int, crop: str) -> Path:
             "dataset": {"content": "scenes"},
             "datasets": [{"content": None}],
         },
-        "digests": {"model.keras": sha256(folder / "model.keras")},
+        "digests": {"manifest": "", "model.keras": sha256(folder / "model.keras")},
     }
     (folder / "model.json").write_text(json.dumps(record))
     return folder

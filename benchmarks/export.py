@@ -1,32 +1,29 @@
-"""What scoring one clip costs by Keras, ONNX Runtime and OpenVINO.
+"""What scoring one clip costs by an exported network in ONNX Runtime and OpenVINO, and by Keras.
 
-    python -m benchmarks.export --model workspace/models/KEY
+    python -m benchmarks.export [--model workspace/models/KEY]
 
-Exports the detector into a temporary folder, scores the same images by each in turn, round by round, and prints the medians and the median of
-each round's ratio to Keras as Markdown.
+Exports the detector (InceptionV3 with random weights, which cost what trained ones do, where none is named) into a temporary folder, scores the same images by
+each engine in turn, and prints Markdown.
 """
 
-import argparse
-import statistics
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from fourier_model.describing import ClipDescriber, Floats
+from benchmarks.detect import pack
+from benchmarks.pairs import alternate, call, publish, rows
+from fourier_model.describing import ClipDescriber
 from fourier_model.exporting import FORMATS
 from fourier_model.onnx_engine import network_describer
 from fourier_model.temporal import open_describer
 from tasks.export import export
 from tasks.model import open_model
 
-
-def seconds_of(describe: ClipDescriber, images: list[Floats]) -> float:
-    """How long one clip takes."""
-    start = time.perf_counter()
-    describe(images)
-    return time.perf_counter() - start
+PACKAGES = ("tensorflow", "keras", "onnxruntime", "openvino", "tf2onnx")
+ENGINES = ("onnx", "openvino")
+PREDICT, DETECT = "Keras predict, a batch of all images", "Keras as detect calls it, an image a call"
 
 
 def opened(folder: Path, name: str) -> ClipDescriber:
@@ -38,36 +35,34 @@ def opened(folder: Path, name: str) -> ClipDescriber:
 
 def main() -> None:
     """Parse the call, export, time the engines in turn, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", type=Path, required=True, help="a detector's folder")
+    parser = call(__doc__, rounds=11)
+    parser.add_argument("--model", type=Path, help="a detector's folder")
     parser.add_argument("--images", type=int, default=32, help="of the clip")
     parser.add_argument("--size", type=int, default=300, help="height and width of an image")
-    parser.add_argument("--rounds", type=int, default=11, help="after a warm-up")
-    arguments = parser.parse_args()
-    rng = np.random.default_rng(0)
-    shape = (arguments.size, arguments.size, 3)
-    images = [rng.uniform(0, 255, shape).astype(np.float32) for _ in range(arguments.images)]
-    with tempfile.TemporaryDirectory() as folder:
-        export(open_model(arguments.model), Path(folder) / "exported", ["onnx", "openvino"])
-        engines = {"keras": open_describer(arguments.model)}
-        engines |= {name: opened(Path(folder) / "exported", name) for name in ("onnx", "openvino")}
-        for describe in engines.values():
-            seconds_of(describe, images)
-        rounds = [
-            {name: seconds_of(describe, images) for name, describe in engines.items()}
-            for _ in range(arguments.rounds)
-        ]
-    print(
-        f"| engine | seconds for {arguments.images} images, median of {arguments.rounds} | of Keras' time (quartiles) |"
+    asked = parser.parse_args()
+    shape = (asked.images, asked.size, asked.size, 3)
+    batch = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    images = list(batch)
+    with tempfile.TemporaryDirectory() as name:
+        folder = asked.model or pack(Path(name) / "detector", "inception_v3", 224, "face")
+        found = export(open_model(folder), Path(name) / "exported", ENGINES)
+        import keras
+
+        network = keras.saving.load_model(folder / "model.keras")
+        peers = {engine: partial(opened(Path(name) / "exported", engine), images) for engine in ENGINES}
+        peers[PREDICT] = partial(network.predict, batch, batch_size=asked.images, verbose=0)
+        peers[DETECT] = partial(open_describer(folder), images)
+        taken = alternate(peers, asked.rounds)
+    furthest = max(one["probability"] for one in found["difference"].values())
+    notes = dict.fromkeys(ENGINES, f"probabilities within {furthest:.0e} of Keras'")
+    work = f"{asked.images} images of {asked.size} x {asked.size}"
+    publish(
+        "Exported networks",
+        rows(work, taken, "onnx", {PREDICT: 1.5}, notes),
+        PACKAGES,
+        asked.json,
+        {"model": folder.name},
     )
-    print("|---|---|---|")
-    for name in engines:
-        low, middle, high = statistics.quantiles([one[name] / one["keras"] for one in rounds], n=4)
-        print(
-            f"| {name} | {statistics.median(one[name] for one in rounds):.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) |"
-        )
 
 
 if __name__ == "__main__":

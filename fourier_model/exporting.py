@@ -141,11 +141,13 @@ def open_openvino(path: Path) -> Network:
     import openvino
 
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    names = [output.any_name for output in compiled.outputs]
+    names = {
+        name: place for place, output in enumerate(compiled.outputs) for name in output.names
+    }  # of one, several
 
     def run(array: Floats) -> dict[str, Floats]:
         found = compiled.create_infer_request().infer(array)  # one a thread
-        return {name: found[name] for name in names}
+        return {name: found[place] for name, place in names.items()}
 
     return run
 

@@ -103,6 +103,16 @@ def test_inception_v3_agrees_in_every_format(settings, tmp_path):
         assert difference["probability"] < 1e-4
 
 
+@pytest.mark.slow
+def test_openvino_is_asked_by_our_names_where_it_gives_an_output_several(tmp_path):
+    detector = build_detector(ModelSettings(), BackboneSettings(name="compact", weights="none"), SIZE, 0)
+    (tmp_path / "keras").mkdir()
+    save_detector(
+        detector, tmp_path / "keras" / "model.keras"
+    )  # a bias of nought is left out, and its name goes on to the product
+    assert export_networks(tmp_path / "keras", tmp_path, ["openvino"])["openvino"]["probability"] < 1e-5
+
+
 @pytest.mark.parametrize("size", [(32, 32), (31, 57), (300, 33), (1, 1), (5, 1000)])
 def test_the_resize_as_products_is_that_of_the_detector(size):
     image = images([size])[0][None]
