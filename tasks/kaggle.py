@@ -17,6 +17,8 @@ from typing import Any
 import filelock
 import tenacity
 
+from storage.archives import ArchiveError, unpack
+
 logger = logging.getLogger(__name__)
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
@@ -68,7 +70,8 @@ def fetch_dataset(handle: str, patience: Patience | None = None) -> Fetched:
 
     Of processes that want the same data set one downloads, the others wait. An interrupted download is continued; an
     archive that cannot be unpacked is removed and fetched again. Connections that fail, silence, 429 and 5xx are tried
-    again after growing pauses.
+    again after growing pauses. An archive that holds what it must not, like a link or a name that leads out of its folder, is
+    removed and nothing of it unpacked.
     Raises DownloadError where that fails, in words that hold neither credentials nor signed addresses.
     """
     patience = patience or Patience()
@@ -82,7 +85,7 @@ def fetch_dataset(handle: str, patience: Patience | None = None) -> Fetched:
         reraise=True,
     )
     try:
-        with _alone(handle), _time_limits(patience):
+        with _alone(handle), _time_limits(patience), _looking_into_archives():
             return retrying(_attempt, handle)
     except _MayPassError as error:
         message = f"{error} ({patience.attempts} attempts).{_what_works_offline(handle)}"
@@ -123,9 +126,9 @@ def _attempt(handle: str) -> Fetched:
         raise _MayPassError(message) from None
     except DAMAGED as error:
         raise _without_archive(handle, error) from None
+    except ArchiveError as error:
+        raise DownloadError(str(_without_archive(handle, error))) from None
     except ValueError as error:
-        if "archive" in str(error):
-            raise _without_archive(handle, error) from None
         if "credentials" not in str(error):
             raise
         message = f"kaggle:{handle}: {error}: repair that file, or remove it"
@@ -194,6 +197,19 @@ def _alone(handle: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _looking_into_archives() -> Iterator[None]:
+    """Have kagglehub unpack by `unpack`: by itself it looks at nothing before it writes, and fills any disk."""
+    from kagglehub import http_resolver
+
+    own = http_resolver._extract_archive
+    http_resolver._extract_archive = lambda archive, folder: unpack(Path(archive), Path(folder))
+    try:
+        yield
+    finally:
+        http_resolver._extract_archive = own
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.archives import ARCHIVE_SUFFIXES
+
 Content = Literal["scenes", "faces"]
 Grouping = Literal["auto", "directory", "prefix", "image"]
 LabelName = Literal["real", "fake"]
@@ -194,11 +196,14 @@ def read_tree(path: Path) -> Tree:
     if path.is_file() and (is_video(path.name) or is_image(path.name)):
         message = f"{path} is a single video or image: name its folder, or a table of paths and labels"
         raise DataSetError(message)
+    if path.is_file() and suffix_of(path.name) in ARCHIVE_SUFFIXES:
+        message = f"{path} is an archive: unpack it into a folder of its own and name that"
+        raise DataSetError(message)
     root, table = (path, None) if path.is_dir() else (path.parent, path.name)
     files: list[str] = []
     refused: list[str] = []
     inside = os.path.realpath(root)
-    for name, leaves in _walk(str(root), "", inside):
+    for name, leaves in _walk(str(root), inside):
         (refused if leaves else files).append(name)
     if not files:
         what = "; ".join(note_links(refused)) or "put videos into its folders real/ and fake/"
@@ -215,29 +220,33 @@ def read_tree(path: Path) -> Tree:
     return Tree(root, tuple(sorted(files, key=natural_order)), tuple(sorted(refused)), table, suffixes)
 
 
-def _walk(folder: str, prefix: str, inside: str) -> Iterator[tuple[str, bool]]:
-    """Relative names of files, and whether each is a link that leaves the root."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except PermissionError as error:
-        message = f"{folder} cannot be read ({error.strerror}): change its permissions, or leave it out"
-        raise DataSetError(message) from error
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        name = f"{prefix}{entry.name}"
-        if entry.is_symlink():
-            target = os.path.realpath(entry.path)
-            if os.path.commonpath([target, inside]) != inside:
-                yield name, True
+def _walk(root: str, inside: str) -> Iterator[tuple[str, bool]]:
+    """Relative names of files, and whether each is a link that leaves the root, `inside` as the system knows it."""
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        folder = os.path.join(root, prefix)  # noqa: PTH118 - a million times
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            message = f"{folder} cannot be read ({error.strerror}): change its permissions, or leave it out"
+            raise DataSetError(message) from error
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
+            name = f"{prefix}{entry.name}"
+            if entry.is_symlink():
+                target = os.path.realpath(entry.path)
+                if os.path.commonpath([target, inside]) != inside:
+                    yield name, True
+                    continue
+                if entry.is_dir():
+                    continue  # its files are listed where they are
             if entry.is_dir():
-                continue  # its files are listed where they are
-        if entry.is_dir():
-            yield from _walk(entry.path, f"{name}/", inside)
-        # Also a link to nothing, like one of git-annex: it cannot be read, and gets a row that says so.
-        elif entry.is_file() or (entry.is_symlink() and (is_video(name) or is_image(name))):
-            yield name, False
+                waiting.append(f"{name}/")
+            # Also a link to nothing, like one of git-annex: it cannot be read, and gets a row that says so.
+            elif entry.is_file() or (entry.is_symlink() and (is_video(name) or is_image(name))):
+                yield name, False
 
 
 def _is_text(name: str) -> bool:
@@ -444,7 +453,7 @@ def read_json(path: Path, way_out: str) -> Any:
     content = content_of(path)
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{path} is no JSON ({error}): {way_out}"
         raise DataSetError(message) from error
 

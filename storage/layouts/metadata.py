@@ -64,7 +64,7 @@ def _entries(path: Path, required: Collection[str]) -> Entries | None:
     content = content_of(path)
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None

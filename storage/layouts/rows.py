@@ -129,7 +129,7 @@ def _objects(path: Path) -> list[dict[str, Any]]:
             found: Any = [json.loads(line) for line in text.splitlines() if line.strip()]
         else:
             found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{path} is no JSON ({error}): write it anew"
         raise DataSetError(message) from error
     rows = _rows_of_objects(found)

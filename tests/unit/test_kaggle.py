@@ -287,3 +287,16 @@ def test_a_cache_that_cannot_be_written_is_read(fetch, tmp_path):
     for folder in (tmp_path / "cache", tmp_path / "cache" / ".locks"):
         folder.chmod(0o555)
     assert fetch(offline=True)["files"] == 2
+
+
+def test_an_archive_that_climbs_out_is_refused_removed_and_not_asked_for_again(server, fetch, tmp_path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("real.mp4", b"x")
+        file.writestr("../../../../../escaped.mp4", b"x")
+    server.script = [content.getvalue()]
+    assert "leads out of its folder" in (message := fetch())
+    assert "its archive was removed" in message
+    assert [name for name in server.asked if name.startswith("archive")] == ["archive from 0"]
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in left if path.suffix in (".mp4", ".archive", ".complete")] == []
