@@ -14,15 +14,20 @@ Floats = NDArray[np.floating[Any]]
 SAMPLED = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
-def augment(image: NDArray[Any], seed: Sequence[int], settings: AugmentationSettings) -> NDArray[np.float32]:
+def augment(
+    image: NDArray[Any],
+    seed: Sequence[int],
+    settings: AugmentationSettings,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """Move an image at random: mirror, turn, shear, scale and shift it in one bilinear warp.
 
     `image` has shape (height, width, 3); `seed` is integers of at least 0, and equal seeds move alike.
     Each angle, share and shift is uniform between minus and plus its setting; pixels from outside repeat the nearest edge. Without
-    rotation, shear and zoom no pixel is interpolated, since shifts are whole pixels. Returns the shape of `image`.
+    rotation, shear and zoom no pixel is interpolated, since shifts are whole pixels. Returns the shape of `image`: `out`, filled, where it is given.
     """
     height, width = image.shape[:2]
-    return warp(image, random_transform(seed, height, width, settings))
+    return warp(image, random_transform(seed, height, width, settings), out)
 
 
 def random_transform(
@@ -61,12 +66,15 @@ def affine_transform(
     return np.column_stack([linear, centre - linear @ centre + shift])
 
 
-def warp(image: NDArray[Any], transform: Floats) -> NDArray[np.float32]:
+def warp(
+    image: NDArray[Any], transform: Floats, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Sample `image` (height, width, 3) where the transform sends each pixel of the output.
 
-    The pixel at x, y comes from the matrix `transform`, shape (2, 3), times (x, y, 1): bilinear, the nearest edge where that is outside.
+    The pixel at x, y comes from the matrix `transform`, shape (2, 3), times (x, y, 1): bilinear, the nearest edge where that is outside. Returns
+    the shape of `image`: `out`, contiguous, filled, where it is given.
     """
     height, width = image.shape[:2]
     floats = np.asarray(image, np.float32)
-    moved = cv2.warpAffine(floats, transform, (width, height), flags=SAMPLED, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(floats, transform, (width, height), out, SAMPLED, cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)

@@ -1,5 +1,6 @@
 """Stored frames on their way to a model: read, blended, degraded, resized and moved; in order, or shuffled."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from fourier_model.scoring import FrameError, read_frame
 from fourier_model.settings import AugmentationSettings
 
 Lookup = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
-"""From the number of an example and a seed, both int64, to what a model reads of it, a tensor an input."""
+"""From numbers of examples and a seed each, both int64, shape (n,), to what a model reads of them, a tensor an input, shape (n, ...)."""
 
 INFERENCE_BATCH = 32
 
@@ -63,7 +64,7 @@ class TrainingImages:
     def _stored(self, size: int, memory: float, spectra: bool) -> Lookup:
         """Frames as they are, moved."""
         stored = stored_images(self._frames, size, memory, spectra=spectra)
-        return lambda number, seed: self._move(stored(number, seed), number, seed)
+        return lambda numbers, seeds: self._move(stored(numbers, seeds), numbers, seeds)
 
     def _made(self, size: int, memory: float, spectra: bool) -> Lookup:
         """Frames that are blended and degraded anew for every seed, in their native size."""
@@ -81,20 +82,40 @@ class TrainingImages:
                     image = blend_target(image, rng)
             return degrade(image, np.random.default_rng((int(seed), unit, 1)), self._settings)
 
-        def lookup(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def one(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
             image = tf.numpy_function(make, [number, seed], tf.uint8)
             image = tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
-            inputs = (resize(image), vector(image[None])[0]) if spectra else (resize(image),)
-            return self._move(inputs, units[number], seed)
+            return (resize(image), vector(image[None])[0]) if spectra else (resize(image),)
+
+        kinds = (tf.float32,) * (1 + spectra)
+
+        def lookup(numbers: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            inputs = tf.map_fn(lambda pair: one(*pair), (numbers, seeds), fn_output_signature=kinds)
+            return self._move(inputs, tf.gather(units, numbers), seeds)
 
         return lookup
 
-    def _move(self, inputs: tuple[tf.Tensor, ...], unit: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        moved = tf.numpy_function(self._augment, [inputs[0], seed, unit], tf.float32)
+    def _move(
+        self, inputs: tuple[tf.Tensor, ...], units: tf.Tensor, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        moved = tf.numpy_function(self._augment, [inputs[0], units, seeds], tf.float32)
         return (tf.ensure_shape(moved, inputs[0].shape), *inputs[1:])
 
-    def _augment(self, image: NDArray[Any], seed: np.int64, unit: np.int64) -> NDArray[np.float32]:
-        return augment(image, (int(seed), int(unit)), self._settings)
+    def _augment(
+        self, images: NDArray[Any], units: NDArray[np.int64], seeds: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        moved = _aligned(images.shape)
+        for image, unit, seed, out in zip(images, units, seeds, moved, strict=True):
+            augment(image, (int(seed), int(unit)), self._settings, out)
+        return moved
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An array to be filled, that a graph takes as it is: TensorFlow copies what does not start at a multiple of 64 bytes."""
+    count = 4 * math.prod(shape)
+    memory = np.empty(count + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + count].view(np.float32).reshape(shape)
 
 
 def native_images(paths: Sequence[Path], memory: float) -> Callable[[int], NDArray[np.uint8]]:
@@ -121,29 +142,31 @@ def _decode(path: Path) -> NDArray[np.uint8]:
 def stored_images(frames: Frames, size: int, memory: float, *, spectra: bool) -> Lookup:
     """Frames as they are, in the model's size, and their spectral vectors where asked for.
 
-    Pixels are rounded to uint8 and held where they fit into `memory` GiB, else read every time.
+    Pixels are rounded to uint8 and held where they fit into `memory` GiB, else read every time, float32.
     """
     images = _pictures(frames.paths, size, memory)
     if not spectra:
         return images
     vectors = rows(_spectra(frames.paths))
-    return lambda number, seed: images(number, seed) + vectors(number, seed)
+    return lambda numbers, seeds: images(numbers, seeds) + vectors(numbers, seeds)
 
 
 def rows(*tables: NDArray[np.generic]) -> Lookup:
-    """The rows of tables of one length, float32; they are held once, beside the graph."""
+    """The rows of tables of one length, in their types; they are held once, beside the graph."""
     with tf.device("CPU"):
         held = [tf.constant(table) for table in tables]
-    return lambda number, seed: tuple(tf.cast(table[number], tf.float32) for table in held)  # noqa: ARG005
+    return lambda numbers, seeds: tuple(tf.gather(table, numbers) for table in held)  # noqa: ARG005
 
 
 def in_order(lookup: Lookup, count: int, views: int = 1, seed: int = 0) -> tf.data.Dataset:
-    """Batches of all examples in order, `views` times over, each time with another seed."""
-    numbers = tf.data.Dataset.range(views * count)
-    examples = numbers.map(
-        lambda number: lookup(number % count, seed + number // count), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    return examples.batch(INFERENCE_BATCH)
+    """Batches of all examples in order, float32, `views` times over, each time with another seed."""
+
+    def examples(numbers: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        inputs = lookup(numbers % count, seed + numbers // count)
+        return tuple(tf.cast(tensor, tf.float32) for tensor in inputs)
+
+    batches = tf.data.Dataset.range(views * count).batch(INFERENCE_BATCH)
+    return batches.map(examples, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def shuffled(
@@ -169,41 +192,36 @@ def shuffled(
         numbers = tf.data.Dataset.from_tensor_slices(order).flat_map(
             lambda unit: tf.data.Dataset.range(bounds[unit], bounds[unit + 1])
         )
-        examples = numbers.map(
-            lambda number: (lookup(number, seed + epoch), targets[number], shares[number]),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        return examples.batch(batch_size)
+        return numbers.batch(batch_size).map(lambda batch: (batch, epoch))
 
-    return tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(2)
+    def examples(numbers: tf.Tensor, epoch: tf.Tensor) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        seeds = tf.fill(tf.shape(numbers), seed + epoch)
+        return lookup(numbers, seeds), tf.gather(targets, numbers), tf.gather(shares, numbers)
+
+    batches = tf.data.Dataset.range(epochs).flat_map(one_epoch)
+    return batches.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
 def _pictures(paths: Sequence[Path], size: int, memory: float) -> Lookup:
     names = tf.constant([str(path) for path in paths])
     resize = resizing(size)
 
-    def read(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:  # noqa: ARG001
-        return (resize(read_frame(names[number])),)
+    def read(number: tf.Tensor) -> tf.Tensor:
+        return resize(read_frame(names[number]))
 
     if len(paths) * size * size * 3 > memory * 2**30:
-        return read
-
-    def rounded(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return (tf.cast(tf.round(read(number, seed)[0]), tf.uint8),)
-
-    return rows(_collect(in_order(rounded, len(paths))))
+        return lambda numbers, seeds: (tf.map_fn(read, numbers, fn_output_signature=tf.float32),)  # noqa: ARG005
+    return rows(_collect(lambda number: tf.cast(tf.round(read(number)), tf.uint8), len(paths)))
 
 
 def _spectra(paths: Sequence[Path]) -> NDArray[np.float32]:
     """The spectral vector of each frame's native pixels, shape (frames, rings)."""
     names = tf.constant([str(path) for path in paths])
     vector = SpectralVector()
-
-    def read(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:  # noqa: ARG001
-        return (vector(read_frame(names[number])[None])[0],)
-
-    return _collect(in_order(read, len(paths)))
+    return _collect(lambda number: vector(read_frame(names[number])[None])[0], len(paths))
 
 
-def _collect(batches: tf.data.Dataset) -> NDArray[Any]:
-    return np.concatenate([batch[0].numpy() for batch in batches])
+def _collect(read: Callable[[tf.Tensor], tf.Tensor], count: int) -> NDArray[Any]:
+    """What `read` gives of each number below `count`, as one array."""
+    parts = tf.data.Dataset.range(count).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return np.concatenate([part.numpy() for part in parts.batch(INFERENCE_BATCH)])

@@ -180,7 +180,7 @@ class _Trainer:
             return
         places = tf.constant(chosen)
         moved = in_order(
-            lambda number, seed: self.images.lookup(places[number], seed),
+            lambda numbers, seeds: self.images.lookup(tf.gather(places, numbers), seeds),
             len(chosen),
             views,
             self._draw_seed(),

@@ -126,3 +126,13 @@ def test_a_pixel_is_the_bilinear_mean_of_its_four_neighbours_at_the_exact_place(
             [map_coordinates(image[..., c].astype(float), places, order=1) for c in range(3)], -1
         )
         np.testing.assert_allclose(warp(image, transform), expected, atol=0.01)
+
+
+def test_an_array_to_be_filled_is_filled_and_not_replaced():
+    images = np.random.default_rng(0).integers(0, 256, (3, 12, 9, 3), dtype=np.uint8)
+    filled = np.full(images.shape, np.nan, np.float32)
+    for number, image in enumerate(images):
+        augment(image, (2, number), WILD, filled[number])
+    np.testing.assert_array_equal(
+        filled, [augment(image, (2, number), WILD) for number, image in enumerate(images)]
+    )

@@ -70,6 +70,28 @@ def test_every_seed_blends_anew_and_an_equal_one_alike(frames):
     assert (first(training, 3)[1] != first(training, 4)[1]).any()
 
 
+@pytest.mark.parametrize("change", [{}, {"noise": 0.5}])
+def test_an_example_is_the_same_in_whatever_batch_and_place_it_stands(frames, change):
+    plain = Frames(frames.paths, frames.labels, frames.video_ids)
+    training = images(plain, rotation=30, translation=0.2, flip=True, **change)
+    expected = np.stack([first(training, seed) for seed in (7, 8)])
+    for size in (1, 4, 6):
+        batches = shuffled(training.lookup, np.arange(6)[:, None], np.ones(6), training.starts, size, 2, 7)
+        made, numbers = (
+            np.concatenate(parts)
+            for parts in zip(*((batch[0][0], batch[1][:, 0]) for batch in batches), strict=True)
+        )
+        numbers = numbers.astype(int).reshape(2, 6)
+        for epoch in range(2):
+            np.testing.assert_array_equal(made[6 * epoch : 6 * epoch + 6], expected[epoch][numbers[epoch]])
+
+
+def test_views_of_one_batch_have_seeds_of_their_own(frames):
+    training = images(Frames(frames.paths, frames.labels, frames.video_ids), rotation=30)
+    (views,) = next(iter(in_order(training.lookup, 6, views=2, seed=3)))
+    np.testing.assert_array_equal(views, np.concatenate([first(training, seed) for seed in (3, 4)]))
+
+
 def test_frames_that_do_not_fit_into_memory_give_the_same_examples(frames):
     np.testing.assert_array_equal(first(images(frames, memory=0)), first(images(frames)))
 
