@@ -227,7 +227,8 @@ def _walk(root: str, inside: str) -> Iterator[tuple[str, bool]]:
         prefix = waiting.pop()
         folder = os.path.join(root, prefix)  # noqa: PTH118 - a million times
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            with os.scandir(folder) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name)
         except OSError as error:
             message = f"{folder} cannot be read ({error.strerror}): change its permissions, or leave it out"
             raise DataSetError(message) from error
