@@ -4,12 +4,14 @@ import io
 import json
 import random
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from fourier_model.backbones import SMALLEST_SIZE, backbone_weights, build_backbone
 from fourier_model.frequency import SpectralVector
@@ -24,6 +26,11 @@ BRANCH_UNITS = (64, 32)
 HEAD = (keras.layers.Dense, keras.layers.Dropout, keras.layers.Subtract)
 """Layers between the features and the logit."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
+# What Keras raises on a file that is not what it wrote: of its zip, its JSON, its layers and their arguments, its weights.
+BROKEN = (
+    zipfile.BadZipFile, ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError, ImportError,
+    AssertionError, OSError, MemoryError, UserWarning, tf.errors.OpError,
+)  # fmt: skip
 
 
 class DetectorError(ValueError):
@@ -160,8 +167,10 @@ def load_detector(path: Path) -> keras.Model:
         message = f"{path} is missing: expected a detector, model.keras of a model's folder"
         raise FileNotFoundError(message)
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that it did not find
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+    except BROKEN as error:
         reason = str(error).strip().partition("\n")[0]
         message = (
             f"{path} cannot be read as a detector: {reason}; use the release that saved it, or train again"

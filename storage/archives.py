@@ -82,6 +82,12 @@ def check_archive(archive: Path, limits: ArchiveLimits | None = None) -> int:
     return total
 
 
+def leads_out(name: str) -> bool:
+    """Whether a name that came from elsewhere may lead out of the folder it is put behind, on any system: absolute, by `..`, or cut off by a null byte."""
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    return bool(absolute) or ".." in PurePosixPath(name.replace("\\", "/")).parts or "\0" in name
+
+
 def _members(archive: Path) -> Iterator[_Member]:
     """One after the other: the size of one is told before its content is read."""
     if tarfile.is_tarfile(archive):
@@ -104,9 +110,7 @@ def _require_harmless(archive: Path, member: _Member) -> None:
     if member.kind:
         message = f"{archive} holds {member.kind}, {member.name!r}"
         raise ArchiveError(message)
-    parts = PurePosixPath(member.name.replace("\\", "/")).parts
-    absolute = PurePosixPath(member.name).is_absolute() or PureWindowsPath(member.name).anchor
-    if absolute or ".." in parts or "\0" in member.name:
+    if leads_out(member.name):
         message = f"{archive} holds {member.name!r}, which leads out of its folder"
         raise ArchiveError(message)
 

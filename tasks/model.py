@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict
 
 from fourier_model.pooling import PoolingSettings
+from storage.archives import ArchiveError, ArchiveLimits, check_archive, leads_out
 from storage.fingerprint import digest_json, fingerprint
 from storage.workspace import Workspace
 from tasks.bundle import FORMAT_VERSION, NETWORKS, sha256
@@ -17,6 +19,8 @@ ENGINES: dict[Engine, tuple[str, ...]] = {"keras": NETWORKS, "onnx": ("model.onn
 """The networks that each engine runs: that of frames, and the temporal head where there is one."""
 RECORDS = ("training_videos.parquet", "reference.npz", "reference_videos.parquet", "spectra.parquet")
 """What a model's folder may also hold: which videos it was trained on, and what their features and spectra are like."""
+NETWORK_LIMITS = ArchiveLimits(total_bytes=64 * 1024**3, harmless_bytes=64 * 1024**2)
+"""What a network of Keras, a zip archive of hardly compressed weights, may be unpacked."""
 AGAIN = "copy the folder again, or train again"
 
 
@@ -76,16 +80,32 @@ def open_model(folder: Path, engine: Engine = "keras") -> TrainedModel:
         message = f"{folder / 'model.json'} does not say which files belong to it: {AGAIN}"
         raise ModelError(message)
     digests = {name: stated for name, stated in described.items() if name != "manifest"}
+    odd = next(filter(leads_out, digests), None)
+    if odd is not None:
+        message = f"{folder / 'model.json'} names {odd!r}, which leads out of its folder: {AGAIN}"
+        raise ModelError(message)
     known = (name for networks in ENGINES.values() for name in networks if (folder / name).is_file())
     for name in sorted({*digests, *known}):
         found = sha256(folder / name) if (folder / name).is_file() else None
         if found != digests.get(name):
             message = f"--model {folder}: {name} is not the file that model.json describes: {AGAIN}"
             raise ModelError(message)
+    for name in NETWORKS:
+        if name in digests:
+            _require_no_bomb(folder / name)
     there = ["model.json", *digests, *(name for name in RECORDS if (folder / name).is_file())]
     return TrainedModel(
         root=str(folder), files={name: fingerprint(folder / name, full=True) for name in there}
     )
+
+
+def _require_no_bomb(network: Path) -> None:
+    """Raise ModelError for a network of Keras that is no zip archive, or one that unpacks to far more than it is."""
+    try:
+        check_archive(network, NETWORK_LIMITS)
+    except (ArchiveError, BadZipFile) as error:
+        message = f"{network} cannot be read as a detector: {error}; {AGAIN}"
+        raise ModelError(message) from error
 
 
 def _say_what_engines_can(folder: Path, engine: Engine) -> None:
