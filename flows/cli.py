@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from flows.config import Settings
+    from flows.execution import Execution
 
 # What makes a local Prefect server quick and quiet enough for thousands of tasks; what is set already, stays.
 PREFECT_DEFAULTS = {
@@ -61,12 +62,22 @@ SetOption = Annotated[
         "--set", "-s", metavar="SECTION.KEY=VALUE", help="One setting, like train.epochs=20; repeatable."
     ),
 ]
-Runner = Literal["threads", "processes"]
-RunnerOption = Annotated[Runner, typer.Option("--runner", help="Where videos are extracted in parallel.")]
+RunnerOption = Annotated[
+    Literal["threads", "processes"], typer.Option("--runner", help="Where videos are worked on in parallel.")
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="How many videos at once; the number of processors by default."),
 ]
+MaxSkippedOption = Annotated[
+    str,
+    typer.Option(
+        "--max-skipped",
+        metavar="SHARE|NUMBER",
+        help="Fail where more videos are skipped; a share allows one at least.",
+    ),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Fail where any video is skipped.")]
 ModelOption = Annotated[
     Path | None,
     typer.Option(
@@ -111,7 +122,7 @@ ForOption = Annotated[
     typer.Option("--for", min=0, metavar="SECONDS", help="Stop a stream after so long.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Work = Callable[["Settings", Path, Runner, int | None], dict[str, Any]]
+Work = Callable[["Settings", Path, "Execution"], dict[str, Any]]
 
 
 def flow_command(work: Work) -> Work:
@@ -126,17 +137,20 @@ def flow_command(work: Work) -> Work:
         overrides: SetOption = None,
         runner: RunnerOption = "threads",
         workers: WorkersOption = None,
+        max_skipped: MaxSkippedOption = "5%",
+        strict: StrictOption = False,
         as_json: JsonOption = False,
     ) -> None:
         with _work(workspace) as root:
-            summary = work(_settings(datasets, preset, config, overrides), root, runner, workers)
+            execution = _execution(runner, workers, max_skipped, strict=strict)
+            summary = work(_settings(datasets, preset, config, overrides), root, execution)
         _print(summary, as_json)
 
     return work
 
 
 @flow_command
-def run(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+def run(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
     """Run the whole pipeline: prepare, explore, train, judge, report. Unchanged stages are skipped.
 
     Example: fourier-deepfake run my_videos --preset standard --set train.epochs=20
@@ -146,24 +160,24 @@ def run(settings: "Settings", root: Path, runner: Runner, workers: int | None) -
     from flows.summary import pipeline_summary
     from storage.workspace import Workspace
 
-    found = unchanged(settings, Workspace(root)) if unwatched() else None
-    return pipeline_summary(root, found or pipeline(settings, str(root), runner, workers))
+    found = unchanged(settings, Workspace(root), execution.max_skipped) if unwatched() else None
+    return pipeline_summary(root, found or pipeline(settings, str(root), execution))
 
 
 @flow_command
-def prepare(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+def prepare(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
     """Data sets to a split manifest: download, extract, manifest, split.
 
     Example: fourier-deepfake prepare my_videos --set frames.crop=face --json
     """
-    from flows.prepare import prepare_with
+    from flows.prepare import prepare
     from flows.summary import prepare_summary
 
-    return prepare_summary(root, prepare_with(settings, str(root), runner, workers))
+    return prepare_summary(root, prepare(settings, str(root), execution=execution))
 
 
 @flow_command
-def explore(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+def explore(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
     """Prepare, then look at the data and its spectra: tables, figures, a report. One class is enough.
 
     Example: fourier-deepfake explore my_videos
@@ -171,11 +185,11 @@ def explore(settings: "Settings", root: Path, runner: Runner, workers: int | Non
     from flows.explore import explore
     from flows.summary import explore_summary
 
-    return explore_summary(root, explore(settings, str(root), runner, workers))
+    return explore_summary(root, explore(settings, str(root), execution))
 
 
 @flow_command
-def train(settings: "Settings", root: Path, runner: Runner, workers: int | None) -> dict[str, Any]:
+def train(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
     """Prepare, then train, calibrate and judge a detector; leaves the model bundle.
 
     Example: fourier-deepfake train my_videos --preset standard
@@ -183,7 +197,7 @@ def train(settings: "Settings", root: Path, runner: Runner, workers: int | None)
     from flows.summary import train_summary
     from flows.train import train
 
-    return train_summary(root, train(settings, str(root), runner, workers))
+    return train_summary(root, train(settings, str(root), execution))
 
 
 @app.command()
@@ -202,6 +216,8 @@ def evaluate(
     overrides: SetOption = None,
     runner: RunnerOption = "threads",
     workers: WorkersOption = None,
+    max_skipped: MaxSkippedOption = "5%",
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a trained detector on other data sets: all their usable videos are the test, nothing is chosen on them.
@@ -209,14 +225,15 @@ def evaluate(
     Example: fourier-deepfake evaluate other_videos --model workspace/models/KEY --robustness
     """
     with _work(workspace) as root:
-        from flows.evaluate import evaluate_with, evaluation_settings
+        from flows.evaluate import evaluate, evaluation_settings
         from flows.summary import evaluate_summary
         from tasks.model import open_model
 
         model = _model_folder(model, root)
         settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
         asked = {"robustness": robustness, "adversarial": adversarial}
-        evaluated = evaluate_with(settings, model, str(root), runner, workers, **asked)
+        execution = _execution(runner, workers, max_skipped, strict=strict)
+        evaluated = evaluate(settings, str(model), str(root), **asked, execution=execution)
         summary = evaluate_summary(root, model, evaluated)
     _print(summary, as_json)
 
@@ -376,6 +393,8 @@ def protocol(
     overrides: SetOption = None,
     runner: RunnerOption = "threads",
     workers: WorkersOption = None,
+    max_skipped: MaxSkippedOption = "5%",
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge a detector for each fold, held-out method or compression, and print one table of them.
@@ -383,11 +402,12 @@ def protocol(
     Example: fourier-deepfake protocol cross-manipulation my_videos --preset standard
     """
     with _work(workspace) as root:
-        from flows.protocol import protocol_with
+        from flows.protocol import protocol
         from flows.summary import print_protocol, protocol_summary
 
         settings = _settings(datasets, preset, config, overrides)
-        summary = protocol_summary(root, protocol_with(settings, name, str(root), runner, workers))
+        execution = _execution(runner, workers, max_skipped, strict=strict)
+        summary = protocol_summary(root, protocol(settings, name, str(root), execution))
     print_protocol(summary, as_json)
 
 
@@ -573,6 +593,16 @@ def _settings(
     from flows.config import load_settings
 
     return load_settings(preset, config, overrides or (), datasets or ())
+
+
+def _execution(runner: str, workers: int | None, max_skipped: str, *, strict: bool) -> "Execution":
+    """How to carry a run out. Raises SkipLimitError for a limit that is none."""
+    from flows.execution import Execution
+    from tasks.skipped import STRICT, most_skipped
+
+    limit = STRICT if strict else max_skipped
+    most_skipped(limit, videos=0)
+    return Execution.model_validate({"runner": runner, "workers": workers, "max_skipped": limit})
 
 
 def _model_folder(model: Path | None, workspace: Path) -> Path:

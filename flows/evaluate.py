@@ -9,8 +9,9 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings, SettingsError, given_values, merge, settings_of
+from flows.execution import ON_THREADS, Execution
 from flows.explore import explore_split
-from flows.observe import Runner, evaluation_name, show_log, show_report, show_stages, task_runner
+from flows.observe import evaluation_name, show_log, show_report, show_stages
 from flows.prepare import extract_videos, list_videos
 from flows.record import record_run
 from flows.train import show_judgement
@@ -102,9 +103,10 @@ def judge_elsewhere(
     *,
     robustness: bool = False,
     adversarial: bool = False,
+    max_skipped: str | None = None,
 ) -> tuple[Judged, Artifact]:
     """Extract, make all usable videos the test, judge, try what was asked for, and write the report, which is returned last."""
-    catalogue, manifest = extract_videos(walk, settings, catalogues)
+    catalogue, manifest = extract_videos(walk, settings, catalogues, max_skipped)
     split = walk.stage(SELECT, "videos to judge", manifest=manifest, catalogue=catalogue, model=model)
     audit, exploration = explore_split(walk, settings, catalogue, split)
     inputs = {"split": split, "model": model, "seed": settings.seed}
@@ -161,6 +163,7 @@ def evaluate(
     workspace: str = "workspace",
     robustness: bool = False,
     adversarial: bool = False,
+    execution: Execution = ON_THREADS,
 ) -> Evaluated:
     """Judge a trained detector on all usable videos of other data sets; unchanged stages are skipped.
 
@@ -170,13 +173,20 @@ def evaluate(
         workspace: The folder that everything is written to.
         robustness: Whether the frames are also perturbed in many ways and scored again, which takes many times as long.
         adversarial: Whether some videos are also attacked with the detector's own gradient, which takes longer still.
+        execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare())
+    run = Run(Workspace(Path(workspace)).prepare(), execution)
     trained = open_model(Path(model))
     catalogues = list_videos(run, settings)
     judged, report = judge_elsewhere(
-        run, settings, trained, catalogues, robustness=robustness, adversarial=adversarial
+        run,
+        settings,
+        trained,
+        catalogues,
+        robustness=robustness,
+        adversarial=adversarial,
+        max_skipped=execution.max_skipped,
     )
     show_judgement(run.workspace, judged.evaluation, Path(trained.root), key="evaluation-numbers")
     show_stages(run.steps)
@@ -198,14 +208,6 @@ def evaluate(
     return Evaluated(
         judged=judged, report=report, record=record, warnings=divided["warnings"], steps=run.steps
     )
-
-
-def evaluate_with(
-    settings: Settings, model: Path, workspace: str, runner: Runner, workers: int | None, **asked: bool
-) -> Evaluated:
-    """The flow `evaluate` on a task runner; `asked` is what of its parts to do."""
-    on_runner = evaluate.with_options(task_runner=task_runner(runner, workers))
-    return on_runner(settings, str(model), workspace, **asked)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:

@@ -6,8 +6,9 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, Workers, run_name, show_figures, show_log, show_report, show_stages
-from flows.prepare import Prepared, prepare_with
+from flows.execution import ON_THREADS, Execution
+from flows.observe import run_name, show_figures, show_log, show_report, show_stages
+from flows.prepare import Prepared, prepare
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
 from tasks.audit import AUDIT
@@ -51,8 +52,7 @@ def report_exploration(
 def explore(
     settings: Settings,
     workspace: str = "workspace",
-    runner: Runner = "threads",
-    workers: Workers = None,
+    execution: Execution = ON_THREADS,
     prepared: Prepared | None = None,
 ) -> Explored:
     """Look at the data and its spectra; writes tables, figures and a report.
@@ -60,14 +60,13 @@ def explore(
     Args:
         settings: What the result depends on.
         workspace: The folder that everything is written to.
-        runner: Where videos are extracted: in threads, or in processes.
-        workers: How many at once; the number of processors by default.
+        execution: Where videos are worked on, and how many may be skipped; changes no result.
         prepared: What the flow `prepare` returned; it is called first where this is not given.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare())
+    run = Run(Workspace(Path(workspace)).prepare(), execution)
     alone = prepared is None
-    prepared = prepared or prepare_with(settings, workspace, runner, workers)
+    prepared = prepared or prepare(settings, workspace, execution=execution)
     audit, exploration = explore_split(run, settings, prepared.catalogue, prepared.split)
     show_figures(
         "spectra", "The data and its spectra", sorted(exploration.folder(run.workspace).glob("*.png"))

@@ -2,25 +2,19 @@
 
 import base64
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
-from pydantic import Field
 
 from flows.config import Settings
 from flows.walk import Step, actions, reasons
-
-Runner = Literal["threads", "processes"]
-Workers = Annotated[int | None, Field(ge=1, le=1024)]
 
 PACKAGES = ("flows", "tasks", "fourier_model", "storage")
 ARTIFACT_BYTES = 1_000_000
@@ -37,16 +31,6 @@ def run_name() -> str:
 def evaluation_name() -> str:
     """The name of an evaluation: on which data sets, and of which detector."""
     return f"{run_name()} of {Path(flow_run.parameters['model']).name[:SHOWN_DIGITS]}"
-
-
-def task_runner(runner: Runner, workers: int | None) -> TaskRunner[Any]:
-    """The task runner for mapped stages; `workers` defaults to the number of processors."""
-    count = workers or os.cpu_count() or 1
-    return (
-        ProcessPoolTaskRunner(max_workers=count)
-        if runner == "processes"
-        else ThreadPoolTaskRunner(max_workers=count)
-    )
 
 
 def unwatched() -> bool:

@@ -8,7 +8,8 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, run_name, show_log, show_stages, show_table, task_runner
+from flows.execution import ON_THREADS, Execution
+from flows.observe import run_name, show_log, show_stages, show_table
 from flows.walk import Run, Stages, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
@@ -26,6 +27,7 @@ from tasks.download import FETCH, fetched_root, parse_uri
 from tasks.extract import EXTRACT
 from tasks.manifest import MANIFEST
 from tasks.sample import SAMPLE
+from tasks.skipped import require_few_skipped
 from tasks.split import LISTED, SPLIT, moved_since_last, require_both_classes, require_protocol
 from tasks.stage import PENDING, Artifact
 
@@ -63,13 +65,18 @@ def list_videos(walk: Stages, settings: Settings, *, read: bool = True) -> list[
 
 
 def extract_videos(
-    walk: Walk, settings: Settings, catalogues: list[Catalogue] | None
+    walk: Walk, settings: Settings, catalogues: list[Catalogue] | None, max_skipped: str | None = None
 ) -> tuple[Artifact, Artifact]:
-    """Extract the frames of the listed videos and join the manifest; returns the catalogue and the manifest."""
+    """Extract the frames of the listed videos and join the manifest; returns the catalogue and the manifest.
+
+    Raises TooManySkippedError where more videos are skipped than `max_skipped` allows, before extraction where that is known; None looks at none.
+    """
     listed = PENDING if catalogues is None else catalogues
     catalogue = walk.stage(
         CATALOGUE, "catalogue of videos", data_sets=listed, group_by=settings.dataset.group_by
     )
+    if max_skipped is not None and not catalogue.pending:
+        require_few_skipped(catalogue.folder(walk.workspace) / "videos.parquet", max_skipped)
     if catalogues is None:
         extracted = walk.map(EXTRACT, {"each video": {"video": PENDING}})
     else:
@@ -78,14 +85,17 @@ def extract_videos(
             for video_id, video, content in video_files(catalogues)
         }
         extracted = walk.map(EXTRACT, calls)
-    return catalogue, walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
+    manifest = walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
+    if max_skipped is not None and not manifest.pending:
+        require_few_skipped(manifest.folder(walk.workspace) / "videos.parquet", max_skipped)
+    return catalogue, manifest
 
 
 def prepare_videos(
-    walk: Walk, settings: Settings, catalogues: list[Catalogue] | None
+    walk: Walk, settings: Settings, catalogues: list[Catalogue] | None, max_skipped: str | None = None
 ) -> tuple[Artifact, Artifact]:
-    """Extract the frames of the listed videos, join the manifest and split it; returns the catalogue and the split."""
-    catalogue, manifest = extract_videos(walk, settings, catalogues)
+    """`extract_videos`, then split the manifest; returns the catalogue and the split."""
+    catalogue, manifest = extract_videos(walk, settings, catalogues, max_skipped)
     split = walk.stage(SPLIT, "split", manifest=manifest, settings=settings.split, seed=settings.seed)
     return catalogue, split
 
@@ -103,7 +113,12 @@ def _root(walk: Stages, dataset: DataSetSettings, settings: Settings) -> Path | 
 
 
 @flow(name="prepare", flow_run_name=run_name)
-def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool = False) -> Prepared:
+def prepare(
+    settings: Settings,
+    workspace: str = "workspace",
+    both_classes: bool = False,
+    execution: Execution = ON_THREADS,
+) -> Prepared:
     """Data sets to a split manifest: download, extract, manifest, split.
 
     Args:
@@ -111,9 +126,10 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
         workspace: The folder that everything is written to.
         both_classes: Whether every split must hold what training and judgement need: real and fake videos, or real ones
             where the fakes are made of them.
+        execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare())
+    run = Run(Workspace(Path(workspace)).prepare(), execution)
     catalogues = list_videos(run, settings)
     assert catalogues is not None
     if both_classes:
@@ -121,7 +137,7 @@ def prepare(settings: Settings, workspace: str = "workspace", both_classes: bool
     require_protocol(
         pd.DataFrame(readable_rows(catalogues), columns=["label", "method", "compression"]), settings.split
     )
-    catalogue, split = prepare_videos(run, settings, catalogues)
+    catalogue, split = prepare_videos(run, settings, catalogues, execution.max_skipped)
     videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)
     if both_classes:
         require_both_classes(videos, reals_suffice=settings.train.reals_suffice)
@@ -160,10 +176,3 @@ def _show_moves(workspace: Workspace, split: Artifact) -> int:
             "Videos that stand in another split than before",
         )
     return len(moved)
-
-
-def prepare_with(
-    settings: Settings, workspace: str, runner: Runner, workers: int | None, *, both_classes: bool = False
-) -> Prepared:
-    """The flow `prepare` on a task runner: a flow inside a flow does not inherit one."""
-    return prepare.with_options(task_runner=task_runner(runner, workers))(settings, workspace, both_classes)

@@ -10,7 +10,8 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, run_name, show_log, show_stages, show_table, task_runner
+from flows.execution import ON_THREADS, Execution
+from flows.observe import run_name, show_log, show_stages, show_table
 from flows.prepare import extract_videos, list_videos
 from flows.train import train_and_judge
 from flows.walk import Run, Step, Walk
@@ -78,16 +79,19 @@ def loop(
 
 
 @flow(name="protocol", flow_run_name=run_name)
-def protocol(settings: Settings, name: Loop, workspace: str = "workspace") -> Looped:
+def protocol(
+    settings: Settings, name: Loop, workspace: str = "workspace", execution: Execution = ON_THREADS
+) -> Looped:
     """Train and judge once for each fold, held-out method or compression; rounds that are done are found again.
 
     Args:
         settings: What the result depends on; each round sets its own `split.protocol`.
         name: k-fold, cross-manipulation (leaves out each method in turn) or cross-compression (trains on each in turn).
         workspace: The folder that everything is written to.
+        execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare())
+    run = Run(Workspace(Path(workspace)).prepare(), execution)
     catalogues = list_videos(run, settings)
     assert catalogues is not None
     require_labels(catalogues, reals_suffice=settings.train.reals_suffice)
@@ -95,19 +99,12 @@ def protocol(settings: Settings, name: Loop, workspace: str = "workspace") -> Lo
     rounds_of(
         name, listed, settings.split
     )  # refuses before hours of extraction what it would refuse after them
-    catalogue, manifest = extract_videos(run, settings, catalogues)
+    catalogue, manifest = extract_videos(run, settings, catalogues, execution.max_skipped)
     table, bundles = loop(run, settings, name, catalogue, manifest)
     result = json.loads((table.folder(run.workspace) / "protocol.json").read_text("utf-8"))
     show_table("protocol", [_shown(row) for row in result["rows"]], f"The rounds of {name}")
     show_stages(run.steps)
     return Looped(manifest=manifest, table=table, bundles=bundles, steps=run.steps)
-
-
-def protocol_with(
-    settings: Settings, name: Loop, workspace: str, runner: Runner, workers: int | None
-) -> Looped:
-    """The flow `protocol` on a task runner."""
-    return protocol.with_options(task_runner=task_runner(runner, workers))(settings, name, workspace)
 
 
 def _shown(row: dict[str, Any]) -> dict[str, object]:

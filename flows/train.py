@@ -10,8 +10,9 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.config import Settings
-from flows.observe import Runner, Workers, run_name, show_figures, show_log, show_stages, show_table
-from flows.prepare import Prepared, prepare_with
+from flows.execution import ON_THREADS, Execution
+from flows.observe import run_name, show_figures, show_log, show_stages, show_table
+from flows.prepare import Prepared, prepare
 from flows.record import record_run
 from flows.walk import Run, Step, Walk
 from storage.workspace import Workspace
@@ -158,8 +159,7 @@ def show_judgement(workspace: Workspace, evaluation: Artifact, model: Path, *, k
 def train(
     settings: Settings,
     workspace: str = "workspace",
-    runner: Runner = "threads",
-    workers: Workers = None,
+    execution: Execution = ON_THREADS,
     prepared: Prepared | None = None,
 ) -> Trained:
     """Train a detector, calibrate it on validation videos, judge it on test videos and pack it as a bundle.
@@ -167,14 +167,13 @@ def train(
     Args:
         settings: What the result depends on.
         workspace: The folder that everything is written to.
-        runner: Where videos are extracted: in threads, or in processes.
-        workers: How many at once; the number of processors by default.
+        execution: Where videos are worked on, and how many may be skipped; changes no result.
         prepared: What the flow `prepare` returned; it is called first where this is not given.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare())
+    run = Run(Workspace(Path(workspace)).prepare(), execution)
     alone = prepared is None
-    prepared = prepared or prepare_with(settings, workspace, runner, workers, both_classes=True)
+    prepared = prepared or prepare(settings, workspace, both_classes=True, execution=execution)
     trained = train_and_judge(run, settings, prepared.catalogue, prepared.split)
     show_training(run.workspace, trained.training)
     show_judgement(

@@ -1,13 +1,16 @@
 """Two ways to walk through the stages: run them as Prefect tasks, or look up what a run would do."""
 
+import itertools
 import logging
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import as_completed
 
+from flows.execution import ON_THREADS, Execution
 from storage.workspace import Workspace
 from tasks.progress import Progress
 from tasks.stage import PENDING, Artifact, Lookup, Made, Mapped, Stage
@@ -22,6 +25,9 @@ STAGES = (
     "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
     "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "explain", "report",
 )  # fmt: skip
+
+BATCHES_A_WORKER = 4
+LARGEST_BATCH = 32  # videos
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Run:
     """Runs each stage as a Prefect task, unless Prefect's cache holds its artifact and the files are as they were."""
 
     workspace: Workspace
+    execution: Execution = ON_THREADS
     steps: list[Step] = field(default_factory=list)
 
     def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
@@ -70,43 +77,58 @@ class Run:
         return artifact
 
     def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
-        """Submit to the flow's task runner what the cache does not hold: a task for each cached video would cost more than it says.
+        """Run what the cache does not hold on the task runner, a batch of calls a task, and keep each call by itself.
 
         A file that the disk refuses is a reason, not the end of the rest.
         """
-        task = stage.task(self.workspace, refresh=True)
-        names: dict[PrefectFuture[Artifact], str] = {}
-        lookups: dict[str, Lookup] = {}
         artifacts: dict[str, Made] = {}
         failures: dict[str, str] = {}
-        for name, inputs in calls.items():
-            found = stage.lookup(self.workspace, inputs)
+        new: dict[str, dict[str, Any]] = {}
+        for name, found in stage.lookup_all(self.workspace, calls):
             if found.artifact:
                 artifacts[name] = Made.of(found.artifact)
-                self._note(stage, found, cached=True)
             else:
-                lookups[name] = found
-                names[task.submit(f"{stage.name} {name}", inputs)] = name
+                new[name] = dict(calls[name])
+            self._note(stage, found, cached=found.artifact is not None)
         progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
         if artifacts:
             kept = len(artifacts)
             progress.report(kept / len(calls), f"{kept} of {len(calls)}: unchanged")
-        for done, future in enumerate(as_completed(list(names)), start=len(artifacts) + 1):
-            name = names[future]
-            result: Any = future.result(raise_on_failure=False)
-            self._note(stage, lookups[name], cached=False)
-            if isinstance(result, Artifact):
-                artifacts[name] = Made.of(result)
-            elif isinstance(result, OSError):
-                logger.warning("%s failed: %s", name, result)
-                failures[name] = " ".join(str(result).split())
-            else:
-                future.result()
-            progress.report(done / len(calls), f"{done} of {len(calls)}: {name}")
+        for batch in self._run(stage, new):
+            artifacts |= batch.artifacts
+            failures |= batch.failures
+            done = len(artifacts) + len(failures)
+            progress.report(done / len(calls), f"{done} of {len(calls)}")
         return Mapped(artifacts=artifacts, failures=failures)
+
+    def _run(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
+        """Run calls in batches, which are given as they end; without any, no runner is started."""
+        if not calls:
+            return
+        task = stage.batch(self.workspace)
+        with self.execution.task_runner() as runner:
+            futures = [
+                runner.submit(task, {"label": _label(stage, batch), "calls": batch})
+                for batch in batches(calls, self.execution.concurrency)
+            ]
+            for future in as_completed(futures):
+                yield future.result()
 
     def _note(self, stage: Stage, found: Lookup, *, cached: bool) -> None:
         self.steps.append(Step(STAGE_OF.get(stage.name, stage.name), cached, found.why))
+
+
+def batches(calls: Mapping[str, dict[str, Any]], concurrency: int) -> Iterator[dict[str, dict[str, Any]]]:
+    """Calls in the batches that tasks are made of: some for each worker, so that none has long to wait at the end."""
+    size = min(LARGEST_BATCH, math.ceil(len(calls) / (BATCHES_A_WORKER * concurrency)))
+    left = iter(calls.items())
+    while batch := dict(itertools.islice(left, size)):
+        yield batch
+
+
+def _label(stage: Stage, batch: Mapping[str, object]) -> str:
+    first, more = next(iter(batch)), len(batch) - 1
+    return f"{stage.name} {first} and {more} more" if more else f"{stage.name} {first}"
 
 
 @dataclass
@@ -116,25 +138,32 @@ class Plan:
     workspace: Workspace
     steps: list[Step] = field(default_factory=list)
 
-    def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:  # noqa: ARG002
+    def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
         """What the cache holds."""
-        return self._look(stage, inputs)
+        return next(artifact for _, artifact in self._look(stage, {label: inputs}))
 
     def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
         """What the cache holds of all calls."""
-        return Mapped(artifacts={name: Made.of(self._look(stage, inputs)) for name, inputs in calls.items()})
+        return Mapped(artifacts={name: Made.of(artifact) for name, artifact in self._look(stage, calls)})
 
-    def _look(self, stage: Stage, inputs: Mapping[str, Any]) -> Artifact:
+    def _look(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Artifact]]:
+        """What there is of each call, by name."""
         name = STAGE_OF.get(stage.name, stage.name)
-        if any(getattr(value, "pending", False) for value in inputs.values()):
+        waiting = {
+            call: PENDING
+            for call, inputs in calls.items()
+            if any(getattr(value, "pending", False) for value in inputs.values())
+        }
+        if waiting:
             others = (step.stage for step in reversed(self.steps) if not step.cached and step.stage != name)
             earlier = next(others, None)
             why = f"{earlier} runs before it" if earlier else "its data set is not there yet"
-            self.steps.append(Step(name, False, why))
-            return PENDING
-        found = stage.lookup(self.workspace, inputs)
-        self.steps.append(Step(name, found.artifact is not None, found.why))
-        return found.artifact or PENDING
+            self.steps += [Step(name, False, why)] * len(waiting)
+            yield from waiting.items()
+        ready = {call: inputs for call, inputs in calls.items() if call not in waiting}
+        for call, found in stage.lookup_all(self.workspace, ready):
+            self.steps.append(Step(name, found.artifact is not None, found.why))
+            yield call, found.artifact or PENDING
 
 
 def actions(steps: list[Step]) -> dict[str, str]:

@@ -2,19 +2,20 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from prefect import Task
-from prefect.cache_policies import CachePolicy
+from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.context import TaskRunContext
-from prefect.results import ResultRecord
+from prefect.results import ResultRecord, ResultRecordMetadata
+from prefect.serializers import JSONSerializer
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from storage.fingerprint import digest_json, fingerprint, folder_fingerprints
-from storage.workspace import Workspace
+from storage.workspace import Workspace, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -203,11 +204,52 @@ class Stage:
             stage=self.name, path=path, files=files, inputs=describe_inputs(inputs), summary=summary or {}
         )
 
+    def keep(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Artifact:
+        """`execute`, and write the record that Prefect would write, so that `lookup` and Prefect's cache find the artifact."""
+        artifact = self.execute(workspace, inputs)
+        record = workspace.cache / self.policy.key(inputs)
+        metadata = ResultRecordMetadata(storage_key=str(record.resolve()), serializer=JSONSerializer())
+        write_whole(record, ResultRecord(result=artifact, metadata=metadata).serialize())
+        return artifact
+
+    def keep_all(self, workspace: Workspace, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+        """`keep` each of some calls by name, one after the other, unless it is there: a worker that was killed may have left some.
+
+        A file that the disk refuses is a reason, not the end of the rest.
+        """
+        artifacts, failures = {}, {}
+        for name, inputs in calls.items():
+            try:
+                found = self._found(workspace, inputs)
+                artifacts[name] = Made.of(
+                    found.artifact if found and found.artifact else self.keep(workspace, inputs)
+                )
+            except OSError as error:
+                logger.warning("%s failed: %s", name, error)
+                failures[name] = " ".join(str(error).split())
+        return Mapped(artifacts=artifacts, failures=failures)
+
     def lookup(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup:
         """What Prefect's cache holds for these inputs, and whether all files are still as they were."""
+        return next(found for _, found in self.lookup_all(workspace, {"": inputs}))
+
+    def lookup_all(
+        self, workspace: Workspace, calls: Mapping[str, Mapping[str, Any]]
+    ) -> Iterator[tuple[str, Lookup]]:
+        """`lookup` of many calls, by name."""
+        newest: Artifact | Literal["unread"] | None = "unread"  # looked for once: there may be many records
+        for name, inputs in calls.items():
+            found = self._found(workspace, inputs)
+            if found is None:
+                newest = self._newest(workspace) if newest == "unread" else newest
+                found = Lookup(None, self._why_new(newest, describe_inputs(inputs)))
+            yield name, found
+
+    def _found(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup | None:
+        """What is there of a call, None where it has no record."""
         record = workspace.cache / self.policy.key(inputs)
         if not record.is_file():
-            return Lookup(None, self._why_new(record.parent, describe_inputs(inputs)))
+            return None
         artifact = _read_record(record)
         if artifact is None:
             return Lookup(None, f"its record cache/{self.name}/{record.name} cannot be read")
@@ -235,10 +277,31 @@ class Stage:
             cache_result_in_memory=False,
         )
 
-    def _why_new(self, records: Path, described: dict[str, JsonValue]) -> str:
-        """Which inputs differ from the newest record of this stage."""
-        newest = max(records.glob("*"), key=lambda path: path.stat().st_mtime, default=None)
-        artifact = _read_record(newest) if newest else None
+    def batch(self, workspace: Workspace) -> Task[..., Mapped]:
+        """The Prefect task of many calls: `task(label, calls)`, with `calls` by name; each keeps a record of its own."""
+
+        def run(label: str, calls: dict[str, dict[str, Any]]) -> Mapped:
+            logger.info("%s", label)
+            return self.keep_all(workspace, calls)
+
+        return Task(
+            run,
+            name=self.name,
+            description=(self.function.__doc__ or "").partition("\n")[0],
+            task_run_name="{label}",
+            version=str(self.version),
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+
+    def _newest(self, workspace: Workspace) -> Artifact | None:
+        """The artifact of the newest record of this stage."""
+        records = (workspace.cache / self.name).glob("*")
+        newest = max(records, key=lambda path: path.stat().st_mtime, default=None)
+        return _read_record(newest) if newest else None
+
+    def _why_new(self, artifact: Artifact | None, described: dict[str, JsonValue]) -> str:
+        """Which inputs differ from those of the newest artifact of this stage."""
         if artifact is None:
             return "never made"
         before, now = _flatten(artifact.inputs), _flatten(described)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from flows.config import Settings
+from flows.execution import Execution
 from flows.explore import explore
 from flows.pipeline import pipeline, plan, unchanged
 from flows.prepare import prepare
@@ -15,6 +16,7 @@ from storage.layouts.base import DataSetError
 from storage.workspace import Workspace
 from tasks.records import read_records
 from tasks.sample import SampleSettings, write_sample
+from tasks.skipped import TooManySkippedError
 from tasks.split import SplitError
 
 STAGES = [
@@ -101,7 +103,12 @@ def test_broken_videos_keep_their_rows_and_one_class_is_explored(tmp_path, tiny_
     (videos / "real" / "text.mp4").write_text("this is no video")
     (videos / "real" / "empty.mp4").touch()
     settings = changed(tiny_settings, datasets=[{"uri": str(videos)}])
-    summary = explore_summary(tmp_path / "w", explore(settings, str(tmp_path / "w")))
+    with pytest.raises(TooManySkippedError, match="2 of 5 videos are skipped"):
+        explore(settings, str(tmp_path / "w"))
+    kept = list((tmp_path / "w" / "extract").iterdir())
+    allowed = Execution(max_skipped="2")
+    summary = explore_summary(tmp_path / "w", explore(settings, str(tmp_path / "w"), allowed))
+    assert list((tmp_path / "w" / "extract").iterdir()) == kept
     rows = pd.read_parquet(summary["manifest"]).set_index("path")
     assert summary["skipped"] == 2
     assert rows.loc["real/text.mp4", "status"] == rows.loc["real/empty.mp4", "status"] == "unreadable"
