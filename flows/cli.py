@@ -637,7 +637,9 @@ def _messages() -> Iterator[None]:
     except (ValueError, RuntimeError) as error:
         if type(error).__module__.partition(".")[0] not in OWN_PACKAGES:
             raise
-        typer.echo(f"error: {error}", err=True)
+        from flows.plain import plain
+
+        typer.echo(f"error: {plain(str(error))}", err=True)
         raise typer.Exit(2 if isinstance(error, ValueError) else 1) from error
 
 

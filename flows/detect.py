@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from flows.plain import plain
 from tasks.detect import Detector
 from tasks.judgement import Judgement
 from tasks.judgement_files import json_list, judgement_file
@@ -55,7 +56,7 @@ def listed(paths: Iterable[str]) -> Iterator[str]:
 
 def _print(judged: Judgement) -> None:
     for line in lines(judged):
-        typer.echo(line)
+        typer.echo(plain(line, kept=""))
 
 
 def lines(judged: Judgement) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import typer
 
 from flows.detect import lines
+from flows.plain import plain
 from tasks.live import WindowJudgement
 
 
@@ -16,7 +17,11 @@ def print_windows(windows: Iterable[WindowJudgement], *, as_json: bool) -> None:
     slowest = end_s = 0.0
     try:
         for judged in windows:
-            typer.echo(judged.model_dump_json() if as_json else "\n".join(_words(judged)))
+            typer.echo(
+                judged.model_dump_json()
+                if as_json
+                else "\n".join(plain(line, kept="") for line in _words(judged))
+            )
             said[judged.verdict or judged.status] += 1
             dropped, reconnects = dropped + judged.frames_dropped, reconnects + judged.reconnects
             slowest, end_s = max(slowest, judged.latency_s), judged.end_s

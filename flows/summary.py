@@ -11,6 +11,7 @@ from rich.table import Table
 from flows.evaluate import Evaluated
 from flows.explore import Explored
 from flows.pipeline import Piped
+from flows.plain import PlainConsole
 from flows.prepare import Prepared
 from flows.protocol import Looped
 from flows.train import Trained
@@ -278,7 +279,8 @@ def _words(counts: dict[str, int]) -> str:
 def results_console() -> Console:
     """Stdout for people."""
     # A path must stay whole where nobody looks on: a script may read it.
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000)
+    width = None if sys.stdout.isatty() else 10_000
+    return PlainConsole(highlight=False, width=width)
 
 
 def _number(metrics: dict[str, Any], name: str) -> str:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from typing_extensions import override
 
 from flows.observe import PACKAGES
+from flows.plain import PlainConsole, plain
 
 # Prefect says there what it also raises; the command line shows that once, at the end.
 REPEATED = ("prefect.flow_runs", "prefect.task_runs")
@@ -41,11 +42,9 @@ class TerminalHandler(logging.Handler):
                 self._tasks[name] = self.bars.add_task(name, total=1.0)
             self.bars.update(self._tasks[name], completed=fraction)
             return
-        line = (
-            record.getMessage()
-            if record.levelno < logging.WARNING
-            else f"{record.levelname.lower()}: {record.getMessage()}"
-        )
+        # A name with the end of a line in it would write a line of the log.
+        said = plain(record.getMessage(), kept="")
+        line = said if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {said}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -54,7 +53,7 @@ def log_to_terminal() -> Iterator[None]:
     """Show this project's log on stderr, instead of Prefect's own console log, while the block runs."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    handler = TerminalHandler(Console(file=sys.stderr))
+    handler = TerminalHandler(PlainConsole(file=sys.stderr))
     root.handlers[:] = [handler]
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)

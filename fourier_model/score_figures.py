@@ -131,7 +131,8 @@ def by_part(parts: Mapping[str, Sequence[Mapping[str, Any]]], confidence: float)
         _estimate(shares, place - 0.14, row["recall"], COLOURS["fake"])
         _estimate(shares, place + 0.14, row["false_alarms"], COLOURS["real"])
     areas.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
-    areas.set_yticks(places, [_row_name(row) for _, row in rows], fontsize=8)
+    # What a method is called is no formula.
+    areas.set_yticks(places, [_row_name(row) for _, row in rows], fontsize=8, parse_math=False)
     for place, (heading, row) in zip(places, rows, strict=True):
         if row is parts[heading][0]:
             areas.annotate(

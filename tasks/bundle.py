@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import shutil
 from collections import Counter
 from importlib import metadata
@@ -153,6 +154,7 @@ def _card(record: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["estimate"] = words_of_estimate
+    environment.filters["literal"] = _literal
     return environment.get_template("model_card.md.j2").render(
         record,
         numbers=NUMBERS | PROBABILITIES,
@@ -160,6 +162,11 @@ def _card(record: dict[str, Any]) -> str:
         pooling_words=PoolingSettings.model_validate(record["pooling"]).words,
         sample_only=trained_on_sample_only(record["data"]),
     )
+
+
+def _literal(name: str) -> str:
+    """A name as Markdown shows it: no tag, link, cell or line of its own."""
+    return re.sub(r"[\\`<\[|]", r"\\\g<0>", " ".join(name.split()))
 
 
 def words_of_estimate(estimate: dict[str, Any]) -> str:

@@ -60,7 +60,8 @@ SCHEMA = pa.schema(
 """Of Parquet files: the fields of `Judgement`."""
 COLUMNS = ("path", "status", "probability_fake", "low", "high", "verdict", "faces", "frames_scored", "reason", "warnings", "width", "height", "duration_s", "codec", "sha256", "model")  # fmt: skip
 """Of CSV files: `interval` as two columns, the number of faces, warnings joined by semicolons."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes a cell a formula to a spreadsheet, also in the width of East Asian scripts, and what some of them drop before they look."""
 ROW_GROUP = 64
 
 

@@ -1,0 +1,90 @@
+"""Names of files and methods are words: to a terminal, a log, a table, a figure, a spreadsheet."""
+
+import csv
+import io
+import logging
+import unicodedata
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.plain import OBEYED, PlainConsole, plain
+from flows.summary import print_summary
+from flows.terminal import TerminalHandler
+from fourier_model import score_figures
+from fourier_model.figures import png
+from tasks.bundle import _literal
+from tasks.judgement import Judgement
+from tasks.judgement_files import judgement_file
+
+TITLE, CLEAR, TURNED = "\x1b]0;owned\x07", "\x1b[2J", "\u202egnp.exe"
+FORMATS = [
+    "%s%n%d",
+    "{0.__class__}",
+    "{}",
+    "${jndi:ldap://a}",
+    "$(touch called)",
+    "`touch called`",
+    "; touch called",
+]
+
+
+def test_plain_text_holds_nothing_that_a_terminal_obeys_and_loses_nothing_else():
+    every = [chr(code) for code in (*range(0x10000), *range(0xE0000, 0xE1000))]
+    shown = plain("".join(every))
+    assert {letter for letter in shown if unicodedata.category(letter) in OBEYED} == {"\n"}
+    kept = "".join(letter for letter in every if unicodedata.category(letter) not in OBEYED)
+    assert plain(kept) == kept
+    assert plain("\x1b\u202e\udcff\n", kept="") == r"\x1b\u202e\udcff\n"
+
+
+def test_a_name_of_a_file_does_not_steer_the_terminal_of_the_command(tmp_path, tree, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = (
+        tree(tmp_path, *(f"data/{TITLE}{CLEAR}{TURNED}{name}.mp4" for name in FORMATS if "/" not in name))
+        / "data"
+    )
+    done = CliRunner().invoke(app, ["inspect", str(root)])
+    assert done.exit_code == 2
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\u202e" in done.stderr
+    assert not {"\x1b", "\x07", "\u202e"} & set(done.output)
+    assert not (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize(
+    "name", [*FORMATS, f"a{TITLE}", "a.mp4\nerror: all is lost", "[bold]a[/x]", "\udcff.mp4"]
+)
+def test_a_name_is_one_line_of_the_log_and_nothing_in_it_is_filled_in(name):
+    written = io.StringIO()
+    handler = TerminalHandler(PlainConsole(file=written, width=200))
+    record = logging.LogRecord("tasks.any", logging.WARNING, "", 0, "%s is empty", (name,), None)
+    handler.emit(record)
+    assert written.getvalue() == f"warning: {plain(name, kept='')} is empty\n"
+    assert written.getvalue().encode()
+
+
+@pytest.mark.parametrize("name", ["[/bold]", "[link=http://a]a[/link]", ":skull:", CLEAR])
+def test_a_name_in_a_table_of_results_is_no_markup(name, capsys):
+    print_summary({"model": name, name: "a"}, as_json=False)
+    assert capsys.readouterr().out.count(plain(name)) == 2
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", r"$\color{red}$", "$x$ < $y$", "<script>", "&amp;"])
+def test_a_name_in_a_figure_is_no_formula(name):
+    nothing = {"value": 0.5, "low": 0.4, "high": 0.6}
+    row = {"name": name, "real": 1, "fake": 1, "auc": nothing, "recall": nothing, "false_alarms": nothing}
+    assert png(score_figures.by_part({"by method": [row]}, 0.95))
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"])  # fmt: skip
+def test_a_name_of_a_file_and_a_reason_are_no_formulas_in_a_spreadsheet(tmp_path, name):
+    with judgement_file(tmp_path / "a.csv") as write:
+        write(Judgement(path=name, status="failed", model="m", reason=name, warnings=(name,), codec=name))
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert {row[column] for column in ("path", "reason", "warnings", "codec")} == {f"'{name}"}
+
+
+def test_a_name_on_the_card_of_a_model_is_neither_a_tag_nor_a_link_nor_a_cell():
+    assert _literal("<b>[a](http://b) | `c`\n# d") == r"\<b>\[a](http://b) \| \`c\` # d"
