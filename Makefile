@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[export]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[export,s3]' --group dev
 	touch $@
 
 install: $(VENV)/.installed ## Make .venv and install the project into it
@@ -51,7 +51,7 @@ ablation: install ## What attention and the frequency branch are worth on the sa
 constraints: $(VENV)/.installed-dev ## Resolve the dependencies again into constraints.txt
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 \
-		pyproject.toml --extra export --group dev --group bench --output-file constraints.txt
+		pyproject.toml --extra azure --extra export --extra gcs --extra s3 --group dev --group bench --output-file constraints.txt
 
 clean: ## Remove the environment and what tools left; the workspace stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -45,7 +45,13 @@ DataSets = Annotated[
     ),
 ]
 WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", help="The folder that everything is written to.")
+    str,
+    typer.Option(
+        "--workspace",
+        "-w",
+        metavar="DIR",
+        help="The folder that everything is written to, or an address like s3://bucket/folder.",
+    ),
 ]
 PresetOption = Annotated[
     str | None,
@@ -79,7 +85,7 @@ MaxSkippedOption = Annotated[
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Fail where any video is skipped.")]
 ModelOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--model",
         "-m",
@@ -122,7 +128,7 @@ ForOption = Annotated[
     typer.Option("--for", min=0, metavar="SECONDS", help="Stop a stream after so long.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Work = Callable[["Settings", Path, "Execution"], dict[str, Any]]
+Work = Callable[["Settings", str, "Execution"], dict[str, Any]]
 
 
 def flow_command(work: Work) -> Work:
@@ -131,7 +137,7 @@ def flow_command(work: Work) -> Work:
     @app.command(name=work.__name__, help=work.__doc__)
     def command(
         datasets: DataSets = None,
-        workspace: WorkspaceOption = Path("workspace"),
+        workspace: WorkspaceOption = "workspace",
         preset: PresetOption = None,
         config: ConfigOption = None,
         overrides: SetOption = None,
@@ -150,7 +156,7 @@ def flow_command(work: Work) -> Work:
 
 
 @flow_command
-def run(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
+def run(settings: "Settings", root: str, execution: "Execution") -> dict[str, Any]:
     """Run the whole pipeline: prepare, explore, train, judge, report. Unchanged stages are skipped.
 
     Example: fourier-deepfake run my_videos --preset standard --set train.epochs=20
@@ -158,14 +164,14 @@ def run(settings: "Settings", root: Path, execution: "Execution") -> dict[str, A
     from flows.observe import unwatched
     from flows.pipeline import pipeline, unchanged
     from flows.summary import pipeline_summary
-    from storage.workspace import Workspace
+    from storage.remote import open_workspace
 
-    found = unchanged(settings, Workspace(root), execution.max_skipped) if unwatched() else None
-    return pipeline_summary(root, found or pipeline(settings, str(root), execution))
+    found = unchanged(settings, open_workspace(root), execution.max_skipped) if unwatched() else None
+    return pipeline_summary(root, found or pipeline(settings, root, execution))
 
 
 @flow_command
-def prepare(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
+def prepare(settings: "Settings", root: str, execution: "Execution") -> dict[str, Any]:
     """Data sets to a split manifest: download, extract, manifest, split.
 
     Example: fourier-deepfake prepare my_videos --set frames.crop=face --json
@@ -173,11 +179,11 @@ def prepare(settings: "Settings", root: Path, execution: "Execution") -> dict[st
     from flows.prepare import prepare
     from flows.summary import prepare_summary
 
-    return prepare_summary(root, prepare(settings, str(root), execution=execution))
+    return prepare_summary(root, prepare(settings, root, execution=execution))
 
 
 @flow_command
-def explore(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
+def explore(settings: "Settings", root: str, execution: "Execution") -> dict[str, Any]:
     """Prepare, then look at the data and its spectra: tables, figures, a report. One class is enough.
 
     Example: fourier-deepfake explore my_videos
@@ -185,11 +191,11 @@ def explore(settings: "Settings", root: Path, execution: "Execution") -> dict[st
     from flows.explore import explore
     from flows.summary import explore_summary
 
-    return explore_summary(root, explore(settings, str(root), execution))
+    return explore_summary(root, explore(settings, root, execution))
 
 
 @flow_command
-def train(settings: "Settings", root: Path, execution: "Execution") -> dict[str, Any]:
+def train(settings: "Settings", root: str, execution: "Execution") -> dict[str, Any]:
     """Prepare, then train, calibrate and judge a detector; leaves the model bundle.
 
     Example: fourier-deepfake train my_videos --preset standard
@@ -197,7 +203,7 @@ def train(settings: "Settings", root: Path, execution: "Execution") -> dict[str,
     from flows.summary import train_summary
     from flows.train import train
 
-    return train_summary(root, train(settings, str(root), execution))
+    return train_summary(root, train(settings, root, execution))
 
 
 @app.command()
@@ -211,7 +217,7 @@ def evaluate(
         bool,
         typer.Option("--adversarial", help="Also attack some videos with the detector's gradient; slow."),
     ] = False,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     config: ConfigOption = None,
     overrides: SetOption = None,
     runner: RunnerOption = "threads",
@@ -229,12 +235,12 @@ def evaluate(
         from flows.summary import evaluate_summary
         from tasks.model import open_model
 
-        model = _model_folder(model, root)
-        settings = evaluation_settings(open_model(model), config, overrides or (), datasets or ())
+        folder = _model_folder(model, root)
+        settings = evaluation_settings(open_model(folder), config, overrides or (), datasets or ())
         asked = {"robustness": robustness, "adversarial": adversarial}
         execution = _execution(runner, workers, max_skipped, strict=strict)
-        evaluated = evaluate(settings, str(model), str(root), **asked, execution=execution)
-        summary = evaluate_summary(root, model, evaluated)
+        evaluated = evaluate(settings, str(folder), root, **asked, execution=execution)
+        summary = evaluate_summary(root, folder, evaluated)
     _print(summary, as_json)
 
 
@@ -265,7 +271,7 @@ def detect(
             "--report", metavar="FILE.html", help="Also write the evidence, as a page for a browser."
         ),
     ] = None,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     as_json: JsonOption = False,
 ) -> None:
     """Judge clips that nobody labelled: real, fake or uncertain, with a probability, its interval, and what makes it doubtful.
@@ -324,7 +330,7 @@ def api(
         typer.Option("--queue", min=1, max=1000, help="Most clips that are received, wait or are judged."),
     ] = 8,
     frames: FramesOption = None,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
 ) -> None:
     """Serve a detector: a web page to drop clips on, and an HTTP interface for programs.
 
@@ -361,7 +367,7 @@ def export(
         ),
     ],
     model: ModelOption = None,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     as_json: JsonOption = False,
 ) -> None:
     """Write a detector's networks in formats that run without Keras, compared with it, and all that belongs to it.
@@ -387,7 +393,7 @@ def protocol(
         typer.Argument(help="What goes round: the folds, the method held out, the compression trained on."),
     ],
     datasets: DataSets = None,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     preset: PresetOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -407,14 +413,14 @@ def protocol(
 
         settings = _settings(datasets, preset, config, overrides)
         execution = _execution(runner, workers, max_skipped, strict=strict)
-        summary = protocol_summary(root, protocol(settings, name, str(root), execution))
+        summary = protocol_summary(root, protocol(settings, name, root, execution))
     print_protocol(summary, as_json)
 
 
 @app.command()
 def plan(
     datasets: DataSets = None,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     preset: PresetOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -427,9 +433,10 @@ def plan(
     with _work(workspace, make=False) as root:
         from flows.pipeline import plan
         from flows.summary import plan_rows, print_plan
-        from storage.workspace import Workspace
+        from storage.remote import open_workspace
 
-        print_plan(plan_rows(plan(_settings(datasets, preset, config, overrides), Workspace(root))), as_json)
+        settings = _settings(datasets, preset, config, overrides)
+        print_plan(plan_rows(plan(settings, open_workspace(root))), as_json)
 
 
 @app.command()
@@ -516,7 +523,7 @@ def runs(
     ] = None,
     last: Annotated[int, typer.Option("--last", min=1, help="How many of the newest to show.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the intervals.")] = 0,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     as_json: JsonOption = False,
 ) -> None:
     """Put the runs of a workspace side by side: what differed, what came out, and whether that is more than noise.
@@ -525,17 +532,17 @@ def runs(
     """
     with _messages():
         from flows.ledger import print_runs, runs_summary
-        from storage.workspace import Workspace
+        from storage.remote import open_workspace
         from tasks.runs import side_by_side
 
-        root = workspace.expanduser().resolve()
-        compared = side_by_side(Workspace(root), names or [], against, last, seed)
-        print_runs(runs_summary(root, *compared), as_json)
+        opened = open_workspace(workspace)
+        compared = side_by_side(opened, names or [], against, last, seed)
+        print_runs(runs_summary(str(opened), *compared), as_json)
 
 
 @models_app.callback(invoke_without_command=True)
 def models(
-    context: typer.Context, workspace: WorkspaceOption = Path("workspace"), as_json: JsonOption = False
+    context: typer.Context, workspace: WorkspaceOption = "workspace", as_json: JsonOption = False
 ) -> None:
     """List the detectors of a workspace with their numbers, and say which one is promoted.
 
@@ -545,11 +552,11 @@ def models(
         return
     with _messages():
         from flows.ledger import print_models
-        from storage.workspace import Workspace
+        from storage.remote import open_workspace
         from tasks.promotion import list_models
 
-        root = workspace.expanduser().resolve()
-        print_models({"workspace": str(root), "models": list_models(Workspace(root))}, as_json)
+        opened = open_workspace(workspace)
+        print_models({"workspace": str(opened), "models": list_models(opened)}, as_json)
 
 
 @models_app.command()
@@ -560,7 +567,7 @@ def promote(
         typer.Option("--force", help="Promote it also where it is worse, or cannot be compared."),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed of the intervals.")] = 0,
-    workspace: WorkspaceOption = Path("workspace"),
+    workspace: WorkspaceOption = "workspace",
     as_json: JsonOption = False,
 ) -> None:
     """Make a model the recommended one, unless it is worse than that on the videos that both judged.
@@ -569,11 +576,10 @@ def promote(
     """
     with _messages():
         from flows.ledger import print_promotion
-        from storage.workspace import Workspace
+        from storage.remote import open_workspace
         from tasks.promotion import promote
 
-        root = workspace.expanduser().resolve()
-        print_promotion(promote(Workspace(root), model, force=force, seed=seed), as_json)
+        print_promotion(promote(open_workspace(workspace), model, force=force, seed=seed), as_json)
 
 
 def main() -> None:
@@ -605,28 +611,28 @@ def _execution(runner: str, workers: int | None, max_skipped: str, *, strict: bo
     return Execution.model_validate({"runner": runner, "workers": workers, "max_skipped": limit})
 
 
-def _model_folder(model: Path | None, workspace: Path) -> Path:
+def _model_folder(model: str | None, workspace: str) -> Path:
     """The folder that a call names, or that of the workspace's promoted detector."""
-    from storage.workspace import Workspace
+    from storage.remote import local_folder, open_workspace
     from tasks.promotion import promoted_folder
 
-    return model or promoted_folder(Workspace(workspace.expanduser().resolve()))
+    return local_folder(model) if model else promoted_folder(open_workspace(workspace))
 
 
 @contextmanager
-def _work(workspace: Path, *, make: bool = True) -> Iterator[Path]:
-    """The workspace's absolute path, checked before the slow imports; the log on the terminal; clear messages."""
+def _work(workspace: str, *, make: bool = True) -> Iterator[str]:
+    """The workspace's absolute path or its address, checked before the slow imports; the log on the terminal; clear messages."""
     with _messages():
-        from storage.workspace import Workspace
+        from storage.remote import open_workspace
 
-        root = workspace.expanduser().resolve()
+        opened = open_workspace(workspace)
         if make:
-            Workspace(root).prepare()
+            opened.prepare()
         from flows.observe import quick_alone
         from flows.terminal import log_to_terminal
 
         with log_to_terminal(), quick_alone():
-            yield root
+            yield str(opened)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from flows.record import record_run
 from flows.train import show_judgement
 from flows.walk import Run, Step, Walk
 from fourier_model.metrics import EvaluationSettings
-from storage.workspace import Workspace
+from storage.remote import local_folder, open_workspace
 from tasks.adversarial import ADVERSARIAL
 from tasks.catalogue import Catalogue
 from tasks.explain import EXPLAIN
@@ -170,14 +170,14 @@ def evaluate(
     Args:
         settings: The data sets, and how they are judged; what belongs to the detector must be as it was trained.
         model: The detector's folder, below `models` of the workspace it was trained in or elsewhere.
-        workspace: The folder that everything is written to.
+        workspace: The folder that everything is written to, or an address like s3://bucket/folder.
         robustness: Whether the frames are also perturbed in many ways and scored again, which takes many times as long.
         adversarial: Whether some videos are also attacked with the detector's own gradient, which takes longer still.
         execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare(), execution)
-    trained = open_model(Path(model))
+    run = Run(open_workspace(workspace).prepare(), execution)
+    trained = open_model(local_folder(model))
     catalogues = list_videos(run, settings)
     judged, report = judge_elsewhere(
         run,
@@ -196,7 +196,7 @@ def evaluate(
         run.workspace,
         "evaluate",
         settings,
-        Path(model),
+        Path(trained.root),
         run.steps,
         split=judged.split,
         evaluate=judged.evaluation,

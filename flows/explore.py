@@ -1,7 +1,5 @@
 """The second part of the walk: looking at the data and its spectra."""
 
-from pathlib import Path
-
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +8,7 @@ from flows.execution import ON_THREADS, Execution
 from flows.observe import run_name, show_figures, show_log, show_report, show_stages
 from flows.prepare import Prepared, prepare
 from flows.walk import Run, Step, Walk
-from storage.workspace import Workspace
+from storage.remote import open_workspace
 from tasks.audit import AUDIT
 from tasks.explore import EXPLORE
 from tasks.report import REPORT
@@ -59,12 +57,12 @@ def explore(
 
     Args:
         settings: What the result depends on.
-        workspace: The folder that everything is written to.
+        workspace: The folder that everything is written to, or an address like s3://bucket/folder.
         execution: Where videos are worked on, and how many may be skipped; changes no result.
         prepared: What the flow `prepare` returned; it is called first where this is not given.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare(), execution)
+    run = Run(open_workspace(workspace).prepare(), execution)
     alone = prepared is None
     prepared = prepared or prepare(settings, workspace, execution=execution)
     audit, exploration = explore_split(run, settings, prepared.catalogue, prepared.split)

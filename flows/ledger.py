@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from rich.table import Table
 
 from flows.summary import results_console
+from storage.remote import Place
 from tasks.bundle import words_of_estimate
 from tasks.promotion import Promotion
 from tasks.records import RUNS, RunRecord
@@ -23,7 +24,7 @@ ONE_IN_TWENTY = (
 )
 
 
-def runs_summary(root: Path, reference: RunRecord | None, rows: list[Row], left_out: int) -> dict[str, Any]:
+def runs_summary(root: Place, reference: RunRecord | None, rows: list[Row], left_out: int) -> dict[str, Any]:
     """The runs, the earliest first, with `differs` and `against`, the run that they are compared with."""
     return {
         "workspace": str(root),
@@ -33,7 +34,12 @@ def runs_summary(root: Path, reference: RunRecord | None, rows: list[Row], left_
     }
 
 
-def _run(root: Path, row: Row) -> dict[str, Any]:
+def _within(root: Place, path: str) -> str:
+    """The place of what a record names: relative to the workspace, or elsewhere by an absolute path."""
+    return path if Path(path).is_absolute() else f"{root}/{path}"
+
+
+def _run(root: Place, row: Row) -> dict[str, Any]:
     record = row.record
     return {
         "id": record.id,
@@ -41,16 +47,16 @@ def _run(root: Path, row: Row) -> dict[str, Any]:
         "finished": record.finished.isoformat(timespec="seconds"),
         "seconds": record.seconds,
         "times": row.times,
-        "record": str(root / RUNS / record.name),
+        "record": f"{root}/{RUNS}/{record.name}",
         "flow_run": record.flow_run,
         "code_version": record.code_version,
         "datasets": [dataset["uri"] for dataset in _data_sets(record.configuration)],
         "preset": record.configuration["preset"],
         "data": record.data,
-        "model": str(root / record.model.path),
+        "model": _within(root, record.model.path),
         "model_digest": record.model.digests["model.keras"],
         "promoted": row.promoted,
-        "artifacts": {name: str(root / link.path) for name, link in record.artifacts.items()},
+        "artifacts": {name: _within(root, link.path) for name, link in record.artifacts.items()},
         "numbers": record.numbers,
         "differs": {
             "settings": {

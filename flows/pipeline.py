@@ -2,7 +2,6 @@
 
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +13,7 @@ from flows.observe import run_name, show_log, show_report, show_stages
 from flows.prepare import list_videos, prepare, prepare_videos
 from flows.train import Trained, record_training, train, train_and_judge
 from flows.walk import Plan, Run, Step, Walk
+from storage.remote import open_workspace
 from storage.workspace import Workspace
 from tasks.explain import EXPLAIN
 from tasks.records import read_records
@@ -102,14 +102,14 @@ def pipeline(settings: Settings, workspace: str = "workspace", execution: Execut
 
     Args:
         settings: What the result depends on.
-        workspace: The folder that everything is written to.
+        workspace: The folder that everything is written to, or an address like s3://bucket/folder.
         execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
     prepared = prepare(settings, workspace, both_classes=True, execution=execution)
     explored = explore(settings, workspace, prepared=prepared)
     trained = train(settings, workspace, prepared=prepared)
-    run = Run(Workspace(Path(workspace)), execution)
+    run = Run(open_workspace(workspace), execution)
     report = report_all(run, settings, prepared.split, explored.audit, explored.exploration, trained)
     steps = prepared.steps + explored.steps + trained.steps + run.steps
     show_stages(steps)

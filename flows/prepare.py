@@ -13,6 +13,7 @@ from flows.observe import run_name, show_log, show_stages, show_table
 from flows.walk import Run, Stages, Step, Walk
 from storage.layouts.base import DataSetSettings
 from storage.manifest import LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
+from storage.remote import open_workspace
 from storage.workspace import Workspace
 from tasks.catalogue import (
     CATALOGUE,
@@ -123,13 +124,13 @@ def prepare(
 
     Args:
         settings: What the result depends on.
-        workspace: The folder that everything is written to.
+        workspace: The folder that everything is written to, or an address like s3://bucket/folder.
         both_classes: Whether every split must hold what training and judgement need: real and fake videos, or real ones
             where the fakes are made of them.
         execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare(), execution)
+    run = Run(open_workspace(workspace).prepare(), execution)
     catalogues = list_videos(run, settings)
     assert catalogues is not None
     if both_classes:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from flows.prepare import extract_videos, list_videos
 from flows.train import train_and_judge
 from flows.walk import Run, Step, Walk
 from storage.manifest import VIDEO_SCHEMA, read_table
-from storage.workspace import Workspace
+from storage.remote import open_workspace
 from tasks.catalogue import readable_rows, require_labels
 from tasks.protocol import NUMBERS, PROTOCOL, Loop, rounds_of
 from tasks.split import SPLIT, SplitError, require_both_classes
@@ -87,11 +86,11 @@ def protocol(
     Args:
         settings: What the result depends on; each round sets its own `split.protocol`.
         name: k-fold, cross-manipulation (leaves out each method in turn) or cross-compression (trains on each in turn).
-        workspace: The folder that everything is written to.
+        workspace: The folder that everything is written to, or an address like s3://bucket/folder.
         execution: Where videos are worked on, and how many may be skipped; changes no result.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare(), execution)
+    run = Run(open_workspace(workspace).prepare(), execution)
     catalogues = list_videos(run, settings)
     assert catalogues is not None
     require_labels(catalogues, reals_suffice=settings.train.reals_suffice)

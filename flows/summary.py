@@ -16,14 +16,14 @@ from flows.prepare import Prepared
 from flows.protocol import Looped
 from flows.train import Trained
 from flows.walk import Step, actions, did, reasons
-from storage.workspace import Workspace
+from storage.remote import Place, open_workspace
 from tasks.bundle import words_of_estimate
 from tasks.stage import Artifact
 
 SHOWN = 12
 
 
-def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
+def prepare_summary(root: Place, prepared: Prepared) -> dict[str, Any]:
     """Where the manifest is, how many videos were skipped, what each stage did."""
     return {
         "workspace": str(root),
@@ -35,20 +35,20 @@ def prepare_summary(root: Path, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def explore_summary(root: Path, explored: Explored) -> dict[str, Any]:
+def explore_summary(root: Place, explored: Explored) -> dict[str, Any]:
     """The same, and where the report is."""
     assert explored.report is not None
     prepared = explored.prepared.model_copy(update={"steps": explored.steps})
     return prepare_summary(root, prepared) | {"report": _path(root, explored.report, "report.html")}
 
 
-def train_summary(root: Path, trained: Trained) -> dict[str, Any]:
+def train_summary(root: Place, trained: Trained) -> dict[str, Any]:
     """Where the model is, what came out on the test videos, what each stage did."""
     summary = _judged_summary(root, trained)
     return summary | {"record": _record(root, trained.record), "stages": did(trained.steps)}
 
 
-def _judged_summary(root: Path, trained: Trained) -> dict[str, Any]:
+def _judged_summary(root: Place, trained: Trained) -> dict[str, Any]:
     return {
         "workspace": str(root),
         "model": _path(root, trained.bundle),
@@ -57,7 +57,7 @@ def _judged_summary(root: Path, trained: Trained) -> dict[str, Any]:
     }
 
 
-def pipeline_summary(root: Path, piped: Piped) -> dict[str, Any]:
+def pipeline_summary(root: Place, piped: Piped) -> dict[str, Any]:
     """The same, and where the report is."""
     return _judged_summary(root, piped.trained) | {
         "report": _path(root, piped.report, "report.html"),
@@ -66,7 +66,7 @@ def pipeline_summary(root: Path, piped: Piped) -> dict[str, Any]:
     }
 
 
-def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str, Any]:
+def evaluate_summary(root: Place, model: Path, evaluated: Evaluated) -> dict[str, Any]:
     """What came out on the videos of other data sets, what limits it, where the report is, what each stage did."""
     judged = evaluated.judged
     summary = {
@@ -89,9 +89,9 @@ def evaluate_summary(root: Path, model: Path, evaluated: Evaluated) -> dict[str,
     }
 
 
-def protocol_summary(root: Path, looped: Looped) -> dict[str, Any]:
+def protocol_summary(root: Place, looped: Looped) -> dict[str, Any]:
     """The rounds of a protocol and what they come to together, the detector of each, what each stage did."""
-    folder = looped.table.folder(Workspace(root))
+    folder = looped.table.folder(open_workspace(root))
     return {
         "workspace": str(root),
         "table": str(folder),
@@ -108,9 +108,9 @@ def plan_rows(steps: list[Step]) -> list[dict[str, str]]:
     return [{"stage": name, "action": action, "why": why[name]} for name, action in actions(steps).items()]
 
 
-def read_metrics(root: Path, evaluation: Artifact) -> dict[str, Any]:
+def read_metrics(root: Place, evaluation: Artifact) -> dict[str, Any]:
     """The numbers of `metrics.json` by level and name, each with its interval; null where one is undefined."""
-    metrics = json.loads((evaluation.folder(Workspace(root)) / "metrics.json").read_text("utf-8"))
+    metrics = json.loads((evaluation.folder(open_workspace(root)) / "metrics.json").read_text("utf-8"))
     numbers: dict[str, Any] = {}
     for level in ("video", "frame"):
         numbers[level] = {}
@@ -297,13 +297,13 @@ def _unfamiliar(found: dict[str, Any]) -> str:
     return f"{share} of the videos flagged, AUROC {found['auroc']:.3f} against the detector's own test"
 
 
-def _path(root: Path, artifact: Artifact, name: str = "") -> str:
-    return str(artifact.folder(Workspace(root)) / name)
+def _path(root: Place, artifact: Artifact, name: str = "") -> str:
+    return str(artifact.folder(open_workspace(root)) / name)
 
 
-def _record(root: Path, record: str | None) -> str:
+def _record(root: Place, record: str | None) -> str:
     assert record is not None
-    return str(root / record)
+    return f"{root}/{record}"
 
 
 def _counts(split: Artifact) -> dict[str, Any]:

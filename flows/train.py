@@ -15,6 +15,7 @@ from flows.observe import run_name, show_figures, show_log, show_stages, show_ta
 from flows.prepare import Prepared, prepare
 from flows.record import record_run
 from flows.walk import Run, Step, Walk
+from storage.remote import open_workspace
 from storage.workspace import Workspace
 from tasks.blend import BLEND, BLENDED_SPLIT
 from tasks.bundle import BUNDLE, NUMBERS, PROBABILITIES
@@ -166,12 +167,12 @@ def train(
 
     Args:
         settings: What the result depends on.
-        workspace: The folder that everything is written to.
+        workspace: The folder that everything is written to, or an address like s3://bucket/folder.
         execution: Where videos are worked on, and how many may be skipped; changes no result.
         prepared: What the flow `prepare` returned; it is called first where this is not given.
     """
     show_log()
-    run = Run(Workspace(Path(workspace)).prepare(), execution)
+    run = Run(open_workspace(workspace).prepare(), execution)
     alone = prepared is None
     prepared = prepared or prepare(settings, workspace, both_classes=True, execution=execution)
     trained = train_and_judge(run, settings, prepared.catalogue, prepared.split)

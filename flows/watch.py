@@ -13,6 +13,8 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import Field
 
 from flows.observe import show_folder, show_log, show_table
+from storage.addresses import AddressError, is_address
+from storage.remote import local_folder
 from storage.workspace import Workspace
 from tasks.detections import FOLDER, Fake
 from tasks.judgement import Judgement
@@ -52,8 +54,11 @@ def detect(
         settle_s: Seconds for which a file must not have changed; a younger one is left for the next run, as it may still be written.
     """
     show_log()
+    if is_address(workspace):
+        message = f"{workspace} is an address: judgements are appended to tables, which a store cannot; name a folder of the worker"
+        raise AddressError(message)
     root = Workspace(Path(workspace)).prepare()
-    detector = Path(model) if model else promoted_folder(root)
+    detector = local_folder(model) if model else promoted_folder(root)
     watched = watch_folder(Path(folder), root, detector, settle_s=settle_s, announce=announce)
     _show(watched, root)
     if watched.unannounced:

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,9 @@ class Workspace:
     """Folders of a run below `root`: one a stage, `cache` for Prefect's records, `.partial` and `checkpoints` for unfinished work."""
 
     root: Path
+
+    def __str__(self) -> str:
+        return str(self.root)
 
     @property
     def cache(self) -> Path:
@@ -57,6 +60,50 @@ class Workspace:
             raise WorkspaceError(message) from error
         self._tidy()
         return self
+
+    def folder(self, path: str, fingerprints: Mapping[str, str] | None = None) -> Path:  # noqa: ARG002
+        """The folder of an artifact, by its path in the workspace; `fingerprints` of its files are checked where it has to be fetched."""
+        return self.root / path
+
+    def file(self, path: str) -> Path:
+        """A file of an artifact, by its path in the workspace, as tables of frames name it."""
+        return self.files([path])[0]
+
+    def files(self, paths: Iterable[str]) -> list[Path]:
+        """Files of artifacts: what has to be fetched is fetched together."""
+        return [self.root / path for path in paths]
+
+    def contents(self, paths: Sequence[str]) -> list[bytes]:
+        """What is in files of artifacts, of which nothing else is needed here."""
+        return [(self.root / path).read_bytes() for path in paths]
+
+    def keys(self, stage: str) -> list[str]:
+        """The keys of the artifacts below the folder of a stage, sorted."""
+        return sorted(path.name for path in (self.root / stage).glob("*") if path.is_dir())
+
+    def write(self, path: str, content: bytes) -> Path:
+        """Write a file that is no artifact's, like the record of a run, whole or not at all."""
+        write_whole(self.root / path, content)
+        return self.root / path
+
+    def refresh(self, path: str) -> None:
+        """Take in what others wrote to a file, or into a folder, that is no artifact's."""
+
+    def record(self, key: str) -> Path:
+        """Where the record of a key is; there is none where it was never made."""
+        return self.cache / key
+
+    def restores(self, path: str) -> bool:  # noqa: ARG002
+        """Whether a file of an artifact can be had from elsewhere; what stands here is given up then."""
+        return False
+
+    def shares(self, key: str) -> bool:  # noqa: ARG002
+        """Whether all who use the workspace can see what was made for a key."""
+        return True
+
+    def share(self, key: str, path: str, record: bytes) -> bytes | None:  # noqa: ARG002
+        """Let all who use the workspace see the artifact at `path`, and its record; returns the record of whoever was first, None where nobody was."""
+        return None
 
     @contextmanager
     def publish(self, target: Path) -> Iterator[Path]:

@@ -72,7 +72,7 @@ def adversarial(
     progress = Progress("adversarial", f"attacks: {len(chosen)} videos")
     rows = []
     for done, video in enumerate(chosen.to_dict("records"), start=1):
-        clip = [read_image(workspace.root / path) for path in paths[video["video_id"]]]
+        clip = [read_image(path) for path in workspace.files(paths[video["video_id"]])]
         kept = {name: video[name] for name in ("video_id", "group_id", "label")}
         for name, epsilon, attack in attacks(gradient, settings.steps):
             rng = np.random.default_rng(number_of(f"{seed}/{name}/{epsilon}/{video['video_id']}") >> 1)

@@ -44,7 +44,7 @@ def blend(output: Path, workspace: Workspace, split: Artifact, seed: int) -> dic
     usable = videos[(videos["status"] == Status.OK) & (videos["label"] == REAL) & videos["split"].notna()]
     chosen = frames.merge(usable[["video_id", "split"]], on="video_id")
     chosen = chosen.sort_values(["video_id", "frame_index"])
-    found = _landmarks([workspace.root / path for path in chosen["path"]])
+    found = _landmarks(workspace.files(chosen["path"]))
     looked_at = len(chosen)
     seen = np.flatnonzero(np.isfinite(found).all(axis=1))
     chosen, found = chosen.iloc[seen].reset_index(drop=True), found[seen]
@@ -59,7 +59,7 @@ def blend(output: Path, workspace: Workspace, split: Artifact, seed: int) -> dic
     for place in held_out:
         frame = chosen.iloc[place]
         rng = np.random.default_rng((seed, zlib.crc32(frame["video_id"].encode())))
-        image = read_image(workspace.root / frame["path"])
+        image = read_image(workspace.file(frame["path"]))
         _, blended = self_blend(image, found[place].reshape(5, 2), rng, change_target=False)
         name = f"{numbers[frame['video_id']]:06d}/{frame['frame_index']:06d}.png"
         (output / name).parent.mkdir(exist_ok=True)

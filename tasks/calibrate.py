@@ -51,7 +51,7 @@ def score_split(
     score = open_scorer(training.folder(workspace))
     frames["logit"] = np.concatenate(
         [
-            score(load_frame(workspace.root / path) for path in paths)
+            score(load_frame(path) for path in workspace.files(paths))
             for _, paths in frames.groupby("video_id")["path"]
         ]
     ).astype(np.float64)

@@ -82,4 +82,4 @@ def fetched_root(fetched: Artifact, workspace: Workspace) -> Path:
     return root
 
 
-FETCH = Stage("fetch", version=2, function=download)
+FETCH = Stage("fetch", version=2, function=download, machine_bound=True)

@@ -110,7 +110,7 @@ def explain(
         table = pd.concat([getattr(one, name) for one in explained], ignore_index=True)
         table.to_parquet(output / f"{name}.parquet", index=False)
     sample = choose_videos(videos, settings.heat_map_frames, seed)
-    images = [read_image(workspace.root / paths[name][0]) for name in sample["video_id"]]
+    images = [read_image(workspace.file(paths[name][0])) for name in sample["video_id"]]
     labels = sample["label"].to_numpy()
     heat_map, waves, figure = _heat_map(images, labels, tools.score, cut, settings, seed)
     waves.to_parquet(output / "heat_map.parquet", index=False)
@@ -147,7 +147,7 @@ def _real_powers(
     from fourier_model.band_occlusion import ring_powers
 
     reals = choose_videos(videos[videos["label"] == REAL], 2 * REFERENCES, seed)["video_id"]
-    return {name: ring_powers(read_image(workspace.root / paths[name][0]), rings) for name in reals}
+    return {name: ring_powers(read_image(workspace.file(paths[name][0])), rings) for name in reals}
 
 
 def _explain_video(
@@ -167,7 +167,7 @@ def _explain_video(
     towards = 1 if video["verdict"] == LABEL_NAMES[FAKE] else -1
     places = peaks(towards * frames["logit"].to_numpy(), PEAKS)
     top = frames.iloc[places]
-    images = [read_image(workspace.root / path) for path in top["path"]]
+    images = [read_image(path) for path in workspace.files(top["path"])]
     found = gather_evidence(tools, images, rings, np.median(reals, axis=0) if reals else None)
     stamps = frames["timestamp_s"].to_numpy(dtype=float)
     times = None if np.isnan(stamps).any() else stamps

@@ -95,7 +95,7 @@ def video_profiles(
     """
     paths = frame_paths(frames, per_video)
     profiles = [
-        mean_profile((read_image(workspace.root / path) for path in paths[video_id]), bins)
+        mean_profile((read_image(path) for path in workspace.files(paths[video_id])), bins)
         for video_id in videos["video_id"]
     ]
     return np.array(profiles).reshape(len(videos), bins)
@@ -157,7 +157,7 @@ def class_spectra(
     left out, at most half of each class.
     """
     paths = frame_paths(frames, per_video)
-    sides = videos["video_id"].map(lambda name: min(read_image(workspace.root / paths[name][0]).shape[:2]))
+    sides = videos["video_id"].map(lambda name: min(read_image(workspace.file(paths[name][0])).shape[:2]))
     edge = int(min(CROP_EDGE, sides.groupby(videos["label"]).median().min()))
     spectra, counts = {}, {}
     for label, name in LABEL_NAMES.items():
@@ -198,7 +198,7 @@ def _draw(
         "frame_samples.png": (
             figures.frame_samples(
                 {
-                    name: [_small(read_image(workspace.root / path)) for path in paths]
+                    name: [_small(read_image(path)) for path in workspace.files(paths)]
                     for name, paths in _middle_frames(videos, frames, settings.samples).items()
                 }
             ),
@@ -260,7 +260,7 @@ def _single_spectra(
 ) -> dict[str, list[tuple[NDArray[np.uint8], Floats, Floats]]]:
     """Centre square, spectrum and radial spectrum of one frame of a few videos of each class."""
     return {
-        name: [_single_spectrum(read_image(workspace.root / path), bins) for path in chosen]
+        name: [_single_spectrum(read_image(path), bins) for path in workspace.files(chosen)]
         for name, chosen in paths.items()
     }
 
@@ -302,7 +302,7 @@ def _spectra_table(videos: pd.DataFrame, profiles: Floats, bins: int) -> pd.Data
 
 def _plane(workspace: Workspace, paths: Iterable[str], edge: int) -> Floats:
     """Mean spectrum in dB of the frames that are large enough, NaN where none is."""
-    images = (read_image(workspace.root / path) for path in paths)
+    images = (read_image(path) for path in workspace.files(paths))
     planes = [
         decibels(power_spectrum(luma(centre_square(image, edge)), window=True))
         for image in images

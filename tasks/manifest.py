@@ -40,8 +40,9 @@ def manifest(
         row_writer(output / "frames.parquet", FRAME_SCHEMA) as write_frame,
     ):
         for batch in listed.iter_batches(BATCH):
-            for row in batch.to_pylist():
-                video, frames = _joined(row, workspace, extracted)
+            rows = batch.to_pylist()
+            for row, record in zip(rows, _records(rows, workspace, extracted), strict=True):
+                video, frames = _joined(row, record, extracted)
                 write_video(video)
                 for frame in frames:
                     write_frame(frame)
@@ -49,8 +50,15 @@ def manifest(
     return {name: counts[name] for name in ("videos", "skipped", "frames")}
 
 
+def _records(rows: list[dict[str, Any]], workspace: Workspace, extracted: Mapped) -> list[dict[str, Any]]:
+    """What extraction wrote down of each video; nothing of one that was not extracted."""
+    made = [extracted.artifacts.get(str(row["video_id"])) for row in rows]
+    contents = iter(workspace.contents([f"{artifact.path}/extraction.json" for artifact in made if artifact]))
+    return [json.loads(next(contents)) if artifact else {} for artifact in made]
+
+
 def _joined(
-    row: dict[str, Any], workspace: Workspace, extracted: Mapped
+    row: dict[str, Any], record: dict[str, Any], extracted: Mapped
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A row of the catalogue with what became of its video, and the rows of its frames."""
     video = {name: row.get(name) for name in VIDEO_SCHEMA.names}
@@ -60,7 +68,6 @@ def _joined(
     if video_id not in extracted.artifacts:
         return video, []
     artifact = extracted.artifacts[video_id]
-    record = json.loads((artifact.folder(workspace) / "extraction.json").read_text("utf-8"))
     video |= {name: record[name] for name in EXTRACTED_FIELDS}
     if record["status"] != Status.OK:
         video["status"] = record["status"]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from fourier_model.comparison import finding
 from fourier_model.metrics import EvaluationSettings
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
 from tasks.bundle import words_of_estimate
 from tasks.compare import ComparisonError, compare
 from tasks.model import ModelError, TrainedModel, open_model
@@ -62,13 +62,15 @@ def promoted_folder(workspace: Workspace) -> Path:
     """The folder of the promoted detector. Raises PromotionError where nothing is promoted, or the detector is gone or another."""
     promotion = current_promotion(workspace)
     if promotion is None:
-        message = f"no model of {workspace.root} is promoted: name one with --model, or promote one (`models promote`)"
+        message = (
+            f"no model of {workspace} is promoted: name one with --model, or promote one (`models promote`)"
+        )
         raise PromotionError(message)
     lost = _lost(workspace, promotion)
     if lost:
         message = f"{lost}: name a model with --model, or promote another one"
         raise PromotionError(message)
-    return workspace.root / promotion.model.path
+    return workspace.folder(promotion.model.path)
 
 
 def list_models(workspace: Workspace) -> list[dict[str, JsonValue]]:
@@ -77,7 +79,8 @@ def list_models(workspace: Workspace) -> list[dict[str, JsonValue]]:
     `reason` says why a folder is no detector that this release can use; then the rest is null.
     """
     promotion = current_promotion(workspace)
-    folders = [path.parent for path in (workspace.root / MODELS).glob("*/model.json")]
+    folders = [workspace.folder(f"{MODELS}/{key}") for key in workspace.keys(MODELS)]
+    folders = [folder for folder in folders if (folder / "model.json").is_file()]
     return [
         _described(workspace, folder, promotion)
         for folder in sorted(folders, key=lambda path: (_packed(path), path.name))
@@ -139,7 +142,7 @@ def promote(workspace: Workspace, name: str, *, force: bool, seed: int) -> Promo
         reasons=reasons,
     )
     content = _Promotions(promotions=[*_promotions(workspace), promotion]).model_dump_json(indent=1)
-    write_whole(workspace.root / PROMOTED, f"{content}\n".encode())
+    workspace.write(PROMOTED, f"{content}\n".encode())
     return promotion
 
 
@@ -150,17 +153,19 @@ def find_model(workspace: Workspace, name: str) -> Path:
     """
     models = workspace.root / MODELS
     given = Path(name).expanduser().resolve()
-    keys = sorted(path.parent.name for path in models.glob("*/model.json"))
+    keys = workspace.keys(MODELS)
     if given.parent == models.resolve() and given.name in keys:
-        return models / given.name
+        return workspace.folder(f"{MODELS}/{given.name}")
     matching = [key for key in keys if name and key.startswith(name)]
     if len(matching) != 1:
         which = (
-            "several models begin so" if matching else f"no model below {models} begins so or is this folder"
+            "several models begin so"
+            if matching
+            else f"no model below {workspace}/{MODELS} begins so or is this folder"
         )
         message = f"model {name!r}: {which} ({', '.join(matching or keys) or 'none'}): name one of them"
         raise PromotionError(message)
-    return models / matching[0]
+    return workspace.folder(f"{MODELS}/{matching[0]}")
 
 
 def _evidence(
@@ -207,7 +212,7 @@ def _shared_tests(
 
     An evaluation with videos that its detector was trained on says nothing; `reasons` is told.
     """
-    pairs = [(workspace.root / candidate.path, workspace.root / promoted.path)]
+    pairs = [(workspace.folder(candidate.path), workspace.folder(promoted.path))]
     evaluations = [record for record in read_records(workspace) if record.kind == "evaluate"]
     first, second = (_newest_by_data(evaluations, link) for link in (candidate, promoted))
     for data in first.keys() & second.keys():
@@ -218,7 +223,7 @@ def _shared_tests(
                 f"{seen[0].model.path} was evaluated on {data}, some videos of which it was trained on"
             )
         else:
-            pairs.append((workspace.root / own[0].judgement, workspace.root / own[1].judgement))
+            pairs.append((workspace.folder(own[0].judgement), workspace.folder(own[1].judgement)))
     return pairs
 
 
@@ -232,11 +237,12 @@ def _newest_by_data(evaluations: list[RunRecord], model: ModelLink) -> dict[str,
 
 
 def _copies_of_training(workspace: Workspace, record: RunRecord) -> bool:
-    path = workspace.root / record.artifacts["split"].path / "split.json"
+    path = workspace.file(f"{record.artifacts['split'].path}/split.json")
     return bool(json.loads(path.read_text("utf-8"))["seen"]["copies"]) if path.is_file() else False
 
 
 def _promotions(workspace: Workspace) -> list[Promotion]:
+    workspace.refresh(PROMOTED)
     path = workspace.root / PROMOTED
     if not path.is_file():
         return []
@@ -251,7 +257,7 @@ def _promotions(workspace: Workspace) -> list[Promotion]:
 
 def _lost(workspace: Workspace, promotion: Promotion) -> str | None:
     """That the promoted detector is gone or another one, as a sentence."""
-    folder = workspace.root / promotion.model.path
+    folder = workspace.folder(promotion.model.path)
     if not (folder / "model.json").is_file():
         return f"the promoted model {promotion.model.path} is gone"
     if model_digests(folder) != promotion.model.digests:

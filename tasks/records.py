@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from storage.fingerprint import digest_json
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace
 from tasks.bundle import NUMBERS, PROBABILITIES
 from tasks.stage import Artifact
 
@@ -142,9 +142,7 @@ def leave_record(
         numbers=key_numbers(metrics),
         stages=stages,
     )
-    path = workspace.root / RUNS / record.name
-    write_whole(path, (record.model_dump_json(indent=1) + "\n").encode())
-    return path
+    return workspace.write(f"{RUNS}/{record.name}", (record.model_dump_json(indent=1) + "\n").encode())
 
 
 def key_numbers(metrics: dict[str, Any]) -> dict[str, dict[str, JsonValue]]:
@@ -159,6 +157,7 @@ def key_numbers(metrics: dict[str, Any]) -> dict[str, dict[str, JsonValue]]:
 
 def read_records(workspace: Workspace) -> list[RunRecord]:
     """The records of all runs, the earliest first. Raises RecordError for a file that is none."""
+    workspace.refresh(RUNS)
     return [_read(path) for path in sorted((workspace.root / RUNS).glob("*.json"))]
 
 

@@ -97,7 +97,7 @@ def video_features(
     progress = Progress("features", work)
     found = []
     for done, video in enumerate(videos["video_id"], start=1):
-        features, _ = describe(read_image(workspace.root / path) for path in paths[video])
+        features, _ = describe(read_image(path) for path in workspace.files(paths[video]))
         found.append(features)
         if done % REPORTED_EVERY == 0 or done == len(videos):
             progress.report(done / len(videos), f"{done} of {len(videos)}")

@@ -69,7 +69,7 @@ def robustness(
     progress = Progress("robustness", f"robustness: {len(videos)} videos")
     rows = []
     for done, video in enumerate(videos["video_id"], start=1):
-        clip = [read_image(workspace.root / path) for path in paths[video]]
+        clip = [read_image(path) for path in workspace.files(paths[video])]
         for name, level, perturbed in perturbed_clips(clip, str(video), seed):
             logit = pool(score(perturbed), pooling)
             rows.append({"perturbation": name, "level": level, "video_id": video, "logit": logit})

@@ -101,7 +101,7 @@ def _compared(
 ) -> tuple[dict[str, Any] | None, str | None]:
     if record.artifacts["evaluate"].digest == reference.artifacts["evaluate"].digest:
         return None, SAME
-    first, second = (workspace.root / item.judgement for item in (record, reference))
+    first, second = (workspace.folder(item.judgement) for item in (record, reference))
     try:
         return compare(first, second, EvaluationSettings(), seed), None
     except ComparisonError as error:
@@ -136,7 +136,7 @@ def different_videos(workspace: Workspace, there: RunRecord, here: RunRecord) ->
         return NOTHING
     tables = []
     for link in (before, after):
-        path = workspace.root / link.path / "videos.parquet"
+        path = workspace.file(f"{link.path}/videos.parquet")
         if not path.is_file():
             return f"not known: {link.path}/videos.parquet is gone"
         tables.append(_videos(path))

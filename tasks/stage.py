@@ -48,18 +48,19 @@ class Artifact(BaseModel):
         return digest_json([self.files, self.summary])
 
     def folder(self, workspace: Workspace) -> Path:
-        """Where the files are."""
-        return workspace.root / self.path
+        """Where the files are; they are fetched where need be."""
+        return workspace.folder(self.path, self.files)
 
     def altered(self, workspace: Workspace) -> str | None:
-        """The first file that is missing or not what it was, as a sentence; None where all are as they were."""
+        """The first file that is missing or not what it was, as a sentence; None where all are as they were, or can be had from elsewhere."""
         for name, expected in self.files.items():
+            path = f"{self.path}/{name}"
             try:
-                found = fingerprint(self.folder(workspace) / name)
+                what = "was altered" if fingerprint(workspace.root / path) != expected else None
             except OSError:
-                return f"{self.path}/{name} is missing"
-            if found != expected:
-                return f"{self.path}/{name} was altered"
+                what = "is missing"
+            if what and not workspace.restores(path):
+                return f"{path} {what}"
         return None
 
 
@@ -87,8 +88,8 @@ class Made(NamedTuple):
         return cls(artifact.path, artifact.digest)
 
     def folder(self, workspace: Workspace) -> Path:
-        """Where the files are."""
-        return workspace.root / self.path
+        """Where the files are; they are fetched where need be."""
+        return workspace.folder(self.path)
 
 
 class Mapped(BaseModel):
@@ -187,6 +188,8 @@ class Stage:
     version: int
     function: Callable[..., dict[str, JsonValue] | None]
     folder: str = ""
+    machine_bound: bool = False
+    """Whether what it leaves holds on this machine alone, and is not shared with others."""
 
     @property
     def policy(self) -> StageCache:
@@ -196,20 +199,39 @@ class Stage:
     def execute(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Artifact:
         """Run the function and publish what it wrote; knows nothing of Prefect or the cache."""
         key = self.policy.key(inputs)
-        path = f"{self.folder or self.name}/{key.partition('/')[2]}"
-        with workspace.publish(workspace.root / path) as output:
-            summary = self.function(output, workspace, **inputs)
-            files = folder_fingerprints(output)
-        return Artifact(
-            stage=self.name, path=path, files=files, inputs=describe_inputs(inputs), summary=summary or {}
-        )
+        artifact = self._unshared(workspace, key)
+        if artifact is None:
+            path = f"{self.folder or self.name}/{key.partition('/')[2]}"
+            with workspace.publish(workspace.root / path) as output:
+                summary = self.function(output, workspace, **inputs)
+                files = folder_fingerprints(output)
+            artifact = Artifact(
+                stage=self.name, path=path, files=files, inputs=describe_inputs(inputs), summary=summary or {}
+            )
+        return artifact if self.machine_bound else self._share(workspace, key, artifact)
+
+    def _unshared(self, workspace: Workspace, key: str) -> Artifact | None:
+        """What an earlier run made, and could not share."""
+        if self.machine_bound or workspace.shares(key):
+            return None
+        artifact = _read_record(workspace.cache / key)
+        return artifact if artifact and not artifact.altered(workspace) else None
+
+    def _share(self, workspace: Workspace, key: str, artifact: Artifact) -> Artifact:
+        """Share what was made; returns what another machine made and shared meanwhile, if there is such a thing."""
+        stored = workspace.share(key, artifact.path, _record_of(artifact, key))
+        other = _parse_record(stored) if stored else None
+        if other is None or other == artifact:
+            return artifact
+        logger.warning("%s was made on another machine meanwhile: that one is taken", other.path)
+        other.altered(workspace)
+        return other
 
     def keep(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Artifact:
         """`execute`, and write the record that Prefect would write, so that `lookup` and Prefect's cache find the artifact."""
         artifact = self.execute(workspace, inputs)
         record = workspace.cache / self.policy.key(inputs)
-        metadata = ResultRecordMetadata(storage_key=str(record.resolve()), serializer=JSONSerializer())
-        write_whole(record, ResultRecord(result=artifact, metadata=metadata).serialize())
+        write_whole(record, _record_of(artifact, str(record.resolve())))
         return artifact
 
     def keep_all(self, workspace: Workspace, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
@@ -247,14 +269,19 @@ class Stage:
 
     def _found(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup | None:
         """What is there of a call, None where it has no record."""
-        record = workspace.cache / self.policy.key(inputs)
+        key = self.policy.key(inputs)
+        record = workspace.cache / key if self.machine_bound else workspace.record(key)
         if not record.is_file():
             return None
         artifact = _read_record(record)
         if artifact is None:
             return Lookup(None, f"its record cache/{self.name}/{record.name} cannot be read")
         altered = artifact.altered(workspace)
-        return Lookup(None, altered) if altered else Lookup(artifact, "nothing changed")
+        if altered:
+            return Lookup(None, altered)
+        if not (self.machine_bound or workspace.shares(key)):
+            return Lookup(None, f"{workspace} does not have it yet")
+        return Lookup(artifact, "nothing changed")
 
     def task(self, workspace: Workspace, *, refresh: bool = False) -> Task[..., Artifact]:
         """The Prefect task: `task(label, workspace_root, inputs)`; `refresh` runs it whatever the cache holds."""
@@ -313,11 +340,24 @@ class Stage:
         return "; ".join(changes) if changes else f"its code changed to version {self.version}"
 
 
+def _record_of(artifact: Artifact, place: str) -> bytes:
+    """The record that Prefect would write at `place`, which is of no meaning to who reads it."""
+    metadata = ResultRecordMetadata(storage_key=place, serializer=JSONSerializer())
+    return ResultRecord(result=artifact, metadata=metadata).serialize()
+
+
 def _read_record(path: Path) -> Artifact | None:
     """The artifact in one of Prefect's result records, None where the file is not such a record."""
     try:
-        result = ResultRecord.deserialize(path.read_bytes()).result  # type: ignore[var-annotated]
-    except (OSError, ValueError, KeyError, TypeError):
+        return _parse_record(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _parse_record(content: bytes) -> Artifact | None:
+    try:
+        result = ResultRecord.deserialize(content).result  # type: ignore[var-annotated]
+    except (ValueError, KeyError, TypeError):
         return None
     return result if isinstance(result, Artifact) else None
 

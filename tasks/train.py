@@ -173,7 +173,7 @@ def _stored(table: pd.DataFrame, workspace: Workspace, points: pd.DataFrame | No
     if points is not None:
         places = pd.MultiIndex.from_frame(table[["video_id", "frame_index"]])
         landmarks = points.reindex(places).to_numpy("float64").reshape(len(table), -1, 2)
-    paths = [workspace.root / path for path in table["path"]]
+    paths = workspace.files(table["path"])
     return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]), landmarks)
 
 

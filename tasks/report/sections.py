@@ -93,7 +93,7 @@ def samples(
         own = usable[usable["label"] == label]
         shown[name] = [
             {
-                "image": thumbnail(read_image(workspace.root / paths[row["video_id"]][0])),
+                "image": thumbnail(read_image(workspace.file(paths[row["video_id"]][0]))),
                 "words": row["path"],
             }
             for row in own.iloc[evenly_spread(len(own), SAMPLES)].to_dict("records")
@@ -145,7 +145,7 @@ def _mistakes(
     for row in wrong.head(MISTAKES).to_dict("records"):
         own = frames[frames["video_id"] == row["video_id"]]
         worst = own["logit"].idxmin() if row["label"] == FAKE else own["logit"].idxmax()
-        image = thumbnail(read_image(workspace.root / own.loc[worst, "path"]))
+        image = thumbnail(read_image(workspace.file(own.loc[worst, "path"])))
         mistakes.append(
             {"image": image, **{name: row[name] for name in ("path", "truth", "verdict", "probability")}}
         )

@@ -134,7 +134,7 @@ def _pictures(
     for index in chosen:
         name = str(rows["video_id"].iloc[index])
         path = telling.get(name) or middle[name][0]
-        pictures.append(thumbnail(read_image(workspace.root / path), PICTURE_EDGE))
+        pictures.append(thumbnail(read_image(workspace.file(path)), PICTURE_EDGE))
     return pictures, {index: place for place, index in enumerate(chosen)}
 
 
