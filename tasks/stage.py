@@ -2,6 +2,7 @@
 
 import json
 import logging
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,7 @@ class Stage:
 
     `function` reads the artifacts among its inputs from `workspace`, writes into `output` alone, and may return a small
     dictionary, kept as the artifact's summary. `folder` is where the artifacts stand in the workspace, the stage's
-    name by default.
+    name by default. A `heavy` stage takes what a machine has: its tasks carry the tag `machine_tag`, which Prefect limits on request.
     """
 
     name: str
@@ -190,6 +191,13 @@ class Stage:
     folder: str = ""
     machine_bound: bool = False
     """Whether what it leaves holds on this machine alone, and is not shared with others."""
+    heavy: bool = False
+    """Whether its tasks carry a tag of this machine, by which Prefect can be told how many run here at once."""
+
+    @property
+    def machine_tag(self) -> str:
+        """The tag of a heavy stage's tasks on this machine: `<stage>@<host>`."""
+        return f"{self.name}@{platform.node()}"
 
     @property
     def policy(self) -> StageCache:
@@ -302,6 +310,7 @@ class Stage:
             result_serializer="json",
             refresh_cache=refresh,
             cache_result_in_memory=False,
+            tags=[self.machine_tag] if self.heavy and refresh else None,  # what is cached waits for nobody
         )
 
     def batch(self, workspace: Workspace) -> Task[..., Mapped]:

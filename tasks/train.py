@@ -177,4 +177,4 @@ def _stored(table: pd.DataFrame, workspace: Workspace, points: pd.DataFrame | No
     return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]), landmarks)
 
 
-TRAIN = Stage("train", version=8, function=train)
+TRAIN = Stage("train", version=8, function=train, heavy=True)

@@ -10,7 +10,7 @@ def prefect_server():
     """A real Prefect server with a database of its own, for all tests of this folder."""
     with (
         temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}),
-        prefect_test_harness(server_startup_timeout=120),
+        prefect_test_harness(server_startup_timeout=240),
     ):
         yield
 

@@ -1,12 +1,18 @@
+import contextlib
 import os
+import platform
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import yaml
-from prefect import get_client
+from prefect import flow, get_client
 from prefect.cli.deploy._models import (
     ConcurrencyLimitSpec,
     DeploymentConfig,
@@ -14,10 +20,15 @@ from prefect.cli.deploy._models import (
     RawScheduleConfig,
     WorkPoolConfig,
 )
+from prefect.events.schemas.automations import AutomationCore
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import get_current_settings
+from prefect.states import Crashed, Running
 
 from flows.config import Preset, Settings, read_preset
+from storage.workspace import Workspace
+from tasks.stage import Stage
+from tasks.train import TRAIN
 
 PROJECT = Path(__file__).parents[2]
 
@@ -108,14 +119,107 @@ def test_no_preset_sets_a_switch_since_the_form_sends_all_of_them(preset):
     assert not found
 
 
+@pytest.fixture(scope="module")
+def automations():
+    return yaml.safe_load((PROJECT / "automations.yaml").read_text())["automations"]
+
+
+@pytest.fixture
+def client():
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def wait_for(client, run_id, reached):
+    """The run, once `reached` says so of it."""
+    deadline = time.monotonic() + 240
+    while not reached(run := client.read_flow_run(run_id)):
+        assert time.monotonic() < deadline, f"{run.name} is still {run.state}"
+        time.sleep(0.1)
+    return run
+
+
+def test_prefect_would_ignore_no_key_of_the_automations(automations):
+    for automation in automations:
+        read = AutomationCore.model_validate(automation).model_dump(mode="json", exclude_unset=True)
+        assert read.keys() == automation.keys()
+        assert read["trigger"].keys() == automation["trigger"].keys()
+        for understood, written in zip(read["actions"], automation["actions"], strict=True):
+            assert understood.keys() == written.keys()
+
+
+def test_the_automations_look_at_the_runs_of_every_deployment(automations, deployments):
+    for automation in automations:
+        tag = automation["trigger"]["match_related"]["prefect.resource.id"].removeprefix("prefect.tag.")
+        assert all(tag in deployment["tags"] for deployment in deployments["deployments"])
+
+
+def test_a_run_that_crashed_is_started_again_once_and_not_for_ever(automations, client):
+    again = AutomationCore.model_validate(automations[1])
+    client.create_automation(again)
+    flow_id = client.create_flow_from_name("crashing")
+    deployment = client.create_deployment(flow_id, name="crashing", tags=["deepfake"])
+
+    def crash(run_id):
+        client.set_flow_run_state(run_id, Running(), force=True)
+        client.set_flow_run_state(run_id, Crashed(), force=True)
+
+    first, later = (client.create_flow_run_from_deployment(deployment).id for _ in range(2))
+    crash(first)
+    wait_for(client, first, lambda run: run.state_name == "AwaitingRetry")
+    crash(first)
+    crash(later)  # the server comes to it after the second crash of the first
+    wait_for(client, later, lambda run: run.state_name == "AwaitingRetry")
+    assert client.read_flow_run(first).state_name == "Crashed"
+
+
+def test_one_training_at_a_time_is_let_onto_a_machine(tmp_path, client):
+    inside, most, slots = set(), [], []
+    met = threading.Barrier(2)
+
+    def occupy(output, workspace, number):
+        inside.add(number)
+        most.append(len(inside))
+        slots.append(client.read_global_concurrency_limit_by_name(f"tag:{stage.machine_tag}").active_slots)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait(timeout=1)
+        met.reset()
+        inside.remove(number)
+
+    stage = Stage("train", version=1, function=occupy, heavy=TRAIN.heavy)
+    client.create_concurrency_limit(tag=f"train@{platform.node()}", concurrency_limit=1)
+    workspace = Workspace(tmp_path).prepare()
+
+    @flow
+    def training(number):
+        stage.task(workspace, refresh=True)(f"train {number}", {"number": number})
+
+    runs = [threading.Thread(target=training, args=(number,)) for number in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert most == [1, 1]
+    assert slots == [1, 1]
+
+
+def test_what_is_cached_does_not_wait_for_a_training(tmp_path):
+    assert TRAIN.task(Workspace(tmp_path), refresh=False).tags == set()
+    assert TRAIN.task(Workspace(tmp_path), refresh=True).tags == {f"train@{platform.node()}"}
+
+
 @pytest.mark.slow
-def test_a_worker_runs_the_manual_deployment_to_its_end(tmp_path, tiny_settings):
+@pytest.mark.timeout(900)
+def test_a_worker_runs_each_deployment_to_its_end_also_after_a_kill(tmp_path, tiny_settings, client):
     environment = os.environ | {
         "PREFECT_API_URL": str(get_current_settings().api.url),
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+    workspace, uploads = tmp_path / "workspace", tmp_path / "uploads"
+    call = {"settings": tiny_settings.model_dump(mode="json"), "workspace": str(workspace)}
 
-    def prefect(*arguments: str) -> str:
+    def prefect(*arguments: str) -> None:
         done = subprocess.run(
             ["prefect", "--no-prompt", *arguments],
             cwd=PROJECT,
@@ -125,19 +229,44 @@ def test_a_worker_runs_the_manual_deployment_to_its_end(tmp_path, tiny_settings)
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+
+    def start(name, parameters):
+        deployment = client.read_deployment_by_name(name)
+        return client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
+
+    def ends_well(run_id, attempts=1):
+        run = wait_for(client, run_id, lambda run: run.state.is_final() and run.run_count >= attempts)
+        assert run.state.is_completed(), f"{run.state}\n{log.read_text()}"
 
     prefect("work-pool", "create", "--type", "process", "fourier-deepfake")
+    prefect("concurrency-limit", "create", f"train@{platform.node()}", "1")
+    prefect("automation", "create", "--from-file", "automations.yaml")
     prefect("deploy", "--all")
-    with get_client(sync_client=True) as client:
-        deployment = client.read_deployment_by_name("pipeline/manual")
-        parameters = {
-            "settings": tiny_settings.model_dump(mode="json"),
-            "workspace": str(tmp_path / "workspace"),
-        }
-        flow_run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
-        log = prefect("worker", "start", "--pool", "fourier-deepfake", "--run-once", "--limit", "1")
-        state = client.read_flow_run(flow_run.id).state
-    assert state is not None
-    assert state.is_completed(), f"{state}\n{log}"
-    assert list((tmp_path / "workspace" / "reports").glob("*/report.html"))
+    log = tmp_path / "worker.log"
+    with log.open("w") as output:
+        worker = subprocess.Popen(
+            ["prefect", "worker", "start", "--pool", "fourier-deepfake"],
+            cwd=PROJECT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        manual = start("pipeline/manual", call)
+        killed = wait_for(client, manual, lambda _: any((workspace / "split").glob("*")))
+        os.kill(int(killed.infrastructure_pid.rpartition(":")[2]), signal.SIGKILL)
+        ends_well(manual, attempts=2)
+        [model] = workspace.glob("models/*")
+        assert list(workspace.glob("reports/*/report.html"))
+        uploads.mkdir()
+        clip = next(workspace.rglob("fake/*.mp4"))
+        shutil.copy(clip, uploads)
+        watched = {"folder": str(uploads), "model": str(model), "workspace": str(workspace), "settle_s": 0}
+        nightly, detection = start("pipeline/nightly", call), start("detect/detect", watched)
+        ends_well(nightly)
+        ends_well(detection)
+    finally:
+        worker.terminate()
+        worker.wait()
+    assert len(list(workspace.glob("models/*"))) == 1
+    assert list(workspace.glob("detections/*/*.parquet"))
