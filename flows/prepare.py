@@ -1,7 +1,9 @@
 """The first part of the walk: from the names of data sets to a manifest that is split."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from prefect import flow
@@ -18,9 +20,10 @@ from storage.workspace import Workspace
 from tasks.catalogue import (
     CATALOGUE,
     Catalogue,
+    count_readable,
     list_data_set,
     name_apart,
-    readable_rows,
+    readable_videos,
     require_labels,
     video_files,
 )
@@ -81,15 +84,30 @@ def extract_videos(
     if catalogues is None:
         extracted = walk.map(EXTRACT, {"each video": {"video": PENDING}})
     else:
-        calls = {
-            video_id: {"video": video, "settings": settings.frames.extraction_of(content)}
-            for video_id, video, content in video_files(catalogues)
-        }
-        extracted = walk.map(EXTRACT, calls)
+        extracted = walk.map(EXTRACT, ExtractionCalls(catalogues, settings))
     manifest = walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
     if max_skipped is not None and not manifest.pending:
         require_few_skipped(manifest.folder(walk.workspace) / "videos.parquet", max_skipped)
     return catalogue, manifest
+
+
+class ExtractionCalls:
+    """The calls of EXTRACT by `video_id`, each made when it is asked for: a million of them would not fit into memory."""
+
+    def __init__(self, catalogues: Sequence[Catalogue], settings: Settings) -> None:
+        self._catalogues = catalogues
+        self._settings = {
+            content: settings.frames.extraction_of(content)
+            for content in {catalogue.content for catalogue in catalogues}
+        }
+
+    def __len__(self) -> int:
+        return count_readable(self._catalogues)
+
+    def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """One by one."""
+        for video_id, video, content in video_files(self._catalogues):
+            yield video_id, {"video": video, "settings": self._settings[content]}
 
 
 def prepare_videos(
@@ -135,9 +153,7 @@ def prepare(
     assert catalogues is not None
     if both_classes:
         require_labels(catalogues, reals_suffice=settings.train.reals_suffice)
-    require_protocol(
-        pd.DataFrame(readable_rows(catalogues), columns=["label", "method", "compression"]), settings.split
-    )
+    require_protocol(readable_videos(catalogues), settings.split)
     catalogue, split = prepare_videos(run, settings, catalogues, execution.max_skipped)
     videos = read_table(split.folder(run.workspace) / "videos.parquet", VIDEO_SCHEMA)
     if both_classes:

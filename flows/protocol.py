@@ -4,7 +4,6 @@ import json
 import logging
 from typing import Any
 
-import pandas as pd
 from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
@@ -16,7 +15,7 @@ from flows.train import train_and_judge
 from flows.walk import Run, Step, Walk
 from storage.manifest import VIDEO_SCHEMA, read_table
 from storage.remote import open_workspace
-from tasks.catalogue import readable_rows, require_labels
+from tasks.catalogue import readable_videos, require_labels
 from tasks.protocol import NUMBERS, PROTOCOL, Loop, rounds_of
 from tasks.split import SPLIT, SplitError, require_both_classes
 from tasks.stage import Artifact
@@ -94,9 +93,8 @@ def protocol(
     catalogues = list_videos(run, settings)
     assert catalogues is not None
     require_labels(catalogues, reals_suffice=settings.train.reals_suffice)
-    listed = pd.DataFrame(readable_rows(catalogues), columns=["status", "label", "method", "compression"])
     rounds_of(
-        name, listed, settings.split
+        name, readable_videos(catalogues), settings.split
     )  # refuses before hours of extraction what it would refuse after them
     catalogue, manifest = extract_videos(run, settings, catalogues, execution.max_skipped)
     table, bundles = loop(run, settings, name, catalogue, manifest)

@@ -4,11 +4,12 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from prefect.futures import as_completed
+from prefect.utilities.annotations import quote
 
 from flows.execution import ON_THREADS, Execution
 from storage.workspace import Workspace
@@ -28,15 +29,26 @@ STAGES = (
 
 BATCHES_A_WORKER = 4
 LARGEST_BATCH = 32  # videos
+MOST_HELD = 10_000  # calls
 
 
-@dataclass
+@dataclass(slots=True)
 class Step:
     """What became, or would become, of one call of a stage."""
 
     stage: str
     cached: bool
     why: str
+
+
+class Calls(Protocol):
+    """Calls of a stage by name: a dictionary, or what makes each of them when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def items(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Name and inputs of each."""
+        ...
 
 
 class Stages(Protocol):
@@ -54,7 +66,7 @@ class Walk(Stages, Protocol):
 
     steps: list[Step]
 
-    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+    def map(self, stage: Stage, calls: Calls) -> Mapped:
         """A call for each item of `calls`, by name, in parallel."""
         ...
 
@@ -71,34 +83,36 @@ class Run:
         """Run the stage, or take it from the cache."""
         found = stage.lookup(self.workspace, inputs)
         task = stage.task(self.workspace, refresh=found.artifact is None)
-        state: Any = task(label, inputs, return_state=True)
+        # Quoted, since Prefect would look for futures in all of it.
+        state: Any = task(label, quote(inputs), return_state=True)
         self._note(stage, found, cached=state.name == "Cached")
         artifact: Artifact = state.result()
         return artifact
 
-    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+    def map(self, stage: Stage, calls: Calls) -> Mapped:
         """Run what the cache does not hold on the task runner, a batch of calls a task, and keep each call by itself.
 
         A file that the disk refuses is a reason, not the end of the rest.
         """
         artifacts: dict[str, Made] = {}
         failures: dict[str, str] = {}
-        new: dict[str, dict[str, Any]] = {}
-        for name, found in stage.lookup_all(self.workspace, calls):
-            if found.artifact:
-                artifacts[name] = Made.of(found.artifact)
-            else:
-                new[name] = dict(calls[name])
-            self._note(stage, found, cached=found.artifact is not None)
         progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
-        if artifacts:
-            kept = len(artifacts)
-            progress.report(kept / len(calls), f"{kept} of {len(calls)}: unchanged")
-        for batch in self._run(stage, new):
-            artifacts |= batch.artifacts
-            failures |= batch.failures
-            done = len(artifacts) + len(failures)
-            progress.report(done / len(calls), f"{done} of {len(calls)}")
+        for some in held(calls):
+            new: dict[str, dict[str, Any]] = {}
+            for name, found in stage.lookup_all(self.workspace, some):
+                if found.artifact:
+                    artifacts[name] = Made.of(found.artifact)
+                else:
+                    new[name] = dict(some[name])
+                self._note(stage, found, cached=found.artifact is not None)
+            if kept := len(some) - len(new):
+                done = len(artifacts) + len(failures)
+                progress.report(done / len(calls), f"{done} of {len(calls)}: {kept} unchanged")
+            for batch in self._run(stage, new):
+                artifacts |= batch.artifacts
+                failures |= batch.failures
+                done = len(artifacts) + len(failures)
+                progress.report(done / len(calls), f"{done} of {len(calls)}")
         return Mapped(artifacts=artifacts, failures=failures)
 
     def _run(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
@@ -116,6 +130,13 @@ class Run:
 
     def _note(self, stage: Stage, found: Lookup, *, cached: bool) -> None:
         self.steps.append(Step(STAGE_OF.get(stage.name, stage.name), cached, found.why))
+
+
+def held(calls: Calls) -> Iterator[dict[str, Mapping[str, Any]]]:
+    """The calls in runs of as many as are held in memory, and waited for, at once."""
+    left = iter(calls.items())
+    while some := dict(itertools.islice(left, MOST_HELD)):
+        yield some
 
 
 def batches(calls: Mapping[str, dict[str, Any]], concurrency: int) -> Iterator[dict[str, dict[str, Any]]]:
@@ -142,9 +163,12 @@ class Plan:
         """What the cache holds."""
         return next(artifact for _, artifact in self._look(stage, {label: inputs}))
 
-    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+    def map(self, stage: Stage, calls: Calls) -> Mapped:
         """What the cache holds of all calls."""
-        return Mapped(artifacts={name: Made.of(artifact) for name, artifact in self._look(stage, calls)})
+        made: dict[str, Made] = {}
+        for some in held(calls):
+            made |= {name: Made.of(artifact) for name, artifact in self._look(stage, some)}
+        return Mapped(artifacts=made)
 
     def _look(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Artifact]]:
         """What there is of each call, by name."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,4 +47,18 @@ def canonical_json(value: Any) -> str:
 
 def digest_json(value: Any) -> str:
     """Digest of the canonical JSON of `value`, as 32 hexadecimal digits."""
-    return hashlib.blake2b(canonical_json(value).encode(), digest_size=16).hexdigest()
+    return digest_text([canonical_json(value)])
+
+
+def digest_text(pieces: Iterable[str]) -> str:
+    """Digest of a text of which no more than a piece is held: of canonical JSON in pieces it is that of `digest_json`."""
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece.encode())
+    return digest.hexdigest()
+
+
+def json_items(items: Iterable[str]) -> Iterator[str]:
+    """The items of a JSON list or object with commas between them, in pieces."""
+    for number, item in enumerate(items):
+        yield f",{item}" if number else item

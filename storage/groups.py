@@ -1,28 +1,37 @@
 """Which videos are related: the connected components of what they were made of."""
 
+from array import array
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from storage.layouts.base import natural_order
 
 
-def connected_groups(own: Sequence[str], links: Sequence[Iterable[str]]) -> list[str]:
+def connected_groups(own: Sequence[str], links: Iterable[Iterable[str]]) -> list[str]:
     """The name of the component that each video belongs to.
 
     `own` holds the node of each video, `links` the nodes that it joins to it: videos that reach one another over nodes
     are one group. It is called after the first of its videos' own nodes, in natural order, so that a video that joins
     nothing renames nothing.
     """
-    from scipy.cluster.hierarchy import (
-        DisjointSet,  # a fifth of a second to import, and a cached run does without it
-    )
+    # A fifth of a second to import, and a cached run does without it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    nodes = DisjointSet(own)
+    numbers: dict[str, int] = {}
+    ends = array("q"), array("q")
     for node, others in zip(own, links, strict=True):
+        number = numbers.setdefault(node, len(numbers))
         for other in others:
-            nodes.add(other)
-            nodes.merge(node, other)
-    names: dict[str, str] = {}
+            ends[0].append(number)
+            ends[1].append(numbers.setdefault(other, len(numbers)))
+    graph = coo_array((np.ones(len(ends[0]), bool), ends), shape=(len(numbers), len(numbers)))
+    _, components = connected_components(graph, directed=False)
+    names: dict[int, str] = {}
     for node in own:
-        root = nodes[node]
-        names[root] = min(names.get(root, node), node, key=natural_order)
-    return [names[nodes[node]] for node in own]
+        component = int(components[numbers[node]])
+        first = names.setdefault(component, node)
+        if node != first and natural_order(node) < natural_order(first):
+            names[component] = node
+    return [names[int(components[numbers[node]])] for node in own]

@@ -1,6 +1,6 @@
 """The manifest: one table of videos, one table of frames, their Arrow schemas in one place."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -126,6 +126,32 @@ def row_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Mapping[str,
         def flush() -> None:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             rows.clear()
+
+        yield write
+        flush()
+
+
+@contextmanager
+def column_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Mapping[str, Sequence[Any]]], None]]:
+    """What writes rows to a Parquet file as a list of values for each column, and holds little more than a row group of them.
+
+    The file is the one that `row_writer` makes of the same rows, in less time. Raises KeyError for a missing column.
+    """
+    held: dict[str, list[Any]] = {name: [] for name in schema.names}
+
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def flush() -> None:
+            columns = {name: values[:ROW_GROUP] for name, values in held.items()}
+            writer.write_table(pa.Table.from_pydict(columns, schema=schema))
+            for values in held.values():
+                del values[:ROW_GROUP]
+
+        def write(columns: Mapping[str, Sequence[Any]]) -> None:
+            for name, values in held.items():
+                values.extend(columns[name])
+            while len(held[schema.names[0]]) >= ROW_GROUP:
+                flush()
 
         yield write
         flush()

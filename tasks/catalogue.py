@@ -3,21 +3,25 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
-from storage.fingerprint import digest_json, fingerprint
+from storage.fingerprint import canonical_json, digest_json, digest_text, fingerprint, json_items
 from storage.groups import connected_groups
 from storage.layouts import read_layout
 from storage.layouts.base import Content, DataSetError, DataSetSettings, Grouping, SourceVideo, suffix_of
-from storage.manifest import VIDEO_SCHEMA, Status
+from storage.manifest import TYPES, VIDEO_SCHEMA, Status
 from storage.video import VideoFile
 from storage.workspace import Workspace
 from tasks.download import parse_uri
@@ -26,6 +30,7 @@ from tasks.stage import Stage
 logger = logging.getLogger(__name__)
 
 READERS = 8
+BATCH = 10_000  # videos that are read, or turned into Python objects, at a time
 GroupBy = Literal["clip", "identity"]
 
 IN_MANIFEST = (
@@ -44,27 +49,61 @@ CATALOGUE_SCHEMA = pa.schema(
 )
 
 
-class Catalogue(BaseModel):
-    """The videos of one data set, with the digests of their contents."""
+LISTED_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("label", pa.int8()),
+        ("label_source", pa.string()),
+        ("method", pa.string()),
+        ("compression", pa.string()),
+        ("source_id", pa.string()),
+        ("target_id", pa.string()),
+        ("group_id", pa.string()),
+        ("links", pa.list_(pa.string())),
+        ("identities", pa.list_(pa.string())),
+        ("family", pa.string()),
+        ("official_split", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("kind", pa.string()),
+        ("missing", pa.bool_()),
+        ("bytes", pa.int64()),
+        ("format", pa.string()),
+        ("digest", pa.string()),
+        ("files", pa.list_(pa.string())),
+    ]
+)
+"""What a layout and a look at the files say of a video; names and groups are those of its data set."""
+KNOWN = [name for name in LISTED_SCHEMA.names if name != "files"]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The videos of one data set, with the digests of their contents."""
 
     name: str
     root: str
     """Where the files are; not part of the digest: a data set that was moved is the same."""
     layout: str
+    content: Content
+    videos: pa.Table
+    """`LISTED_SCHEMA`: a million videos are a quarter of a GB, and as dictionaries five."""
     notes: tuple[str, ...] = ()
     """What its layout found wrong or absent."""
-    content: Content
-    videos: tuple[dict[str, JsonValue], ...]
-    files: tuple[tuple[str, ...], ...]
-    """The files of each video, relative to the root."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of all that is known of the videos, their contents among it."""
-        known = [self.name, self.layout, list(self.notes), self.content, list(self.videos), list(self.files)]
-        return digest_json(known)
+        known = canonical_json([self.name, self.layout, list(self.notes), self.content])
+        videos = json_items(map(canonical_json, rows_of(self.videos.select(KNOWN))))
+        files = json_items(canonical_json(row["files"]) for row in rows_of(self.videos.select(["files"])))
+        return digest_text(chain([known.removesuffix("]"), ",["], videos, ["],["], files, ["]]"]))
+
+
+def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table one by one."""
+    for batch in table.to_batches(max_chunksize=BATCH):
+        yield from batch.to_pylist()
 
 
 def list_data_set(
@@ -84,24 +123,28 @@ def list_data_set(
     name = parse_uri(settings.uri).name
     listing = read_layout(root, settings.rules(grouping))
     folder = root if root.is_dir() else root.parent
+    batches = []
     with ThreadPoolExecutor(READERS) as pool:
-        rows = list(pool.map(lambda video: _row(video, folder, read=read), listing.videos))
-    labels = Counter(row["label"] for row in rows)
+        for start in range(0, len(listing.videos), BATCH):
+            videos = listing.videos[start : start + BATCH]
+            rows = list(pool.map(lambda video: _row(video, folder, read=read), videos))
+            batches.append(pa.RecordBatch.from_pylist(rows, schema=LISTED_SCHEMA))
+    table = pa.Table.from_batches(batches, schema=LISTED_SCHEMA)
+    labels = Counter(table["label"].to_pylist())
     logger.info(
         "%s: %d videos (%d real, %d fake, %d without a label) by %s: %s",
-        name, len(rows), labels[0], labels[1], labels[None], listing.layout, listing.why,
+        name, len(table), labels[0], labels[1], labels[None], listing.layout, listing.why,
     )  # fmt: skip
     for note in listing.notes:
         logger.warning("%s: %s", name, note)
-    _warn_of_copies(rows)
+    _warn_of_copies(table)
     return Catalogue(
         name=name,
         root=str(folder.resolve()),
         layout=f"{listing.layout}: {listing.why}",
         notes=listing.notes,
         content=settings.content or content,
-        videos=tuple(rows),
-        files=tuple(video.files for video in listing.videos),
+        videos=table,
     )
 
 
@@ -111,34 +154,39 @@ def name_apart(catalogues: Sequence[Catalogue]) -> list[Catalogue]:
     for catalogue in catalogues:
         numbered = (f"{catalogue.name}-{number}" for number in count(2))
         name = next(name for name in chain([catalogue.name], numbered) if name not in named)
-        named[name] = catalogue.model_copy(update={"name": name})
+        named[name] = replace(catalogue, name=name)
     return list(named.values())
 
 
-def video_files(catalogues: Sequence[Catalogue]) -> list[tuple[str, VideoFile, Content]]:
-    """The readable videos of all data sets: `video_id`, what to read, and what it shows."""
-    return [
-        (
-            f"{catalogue.name}/{row['path']}",
-            VideoFile(root=catalogue.root, files=files, kind=row["kind"], digest=str(row["digest"])),
-            catalogue.content,
-        )
-        for catalogue in catalogues
-        for row, files in zip(catalogue.videos, catalogue.files, strict=True)
-        if row["digest"] is not None
-    ]
+def video_files(catalogues: Sequence[Catalogue]) -> Iterator[tuple[str, VideoFile, Content]]:
+    """The readable videos of all data sets, one by one: `video_id`, what to read, and what it shows."""
+    for catalogue in catalogues:
+        for row in rows_of(_readable(catalogue).select(["path", "files", "kind", "digest"])):
+            video = VideoFile(root=catalogue.root, files=row["files"], kind=row["kind"], digest=row["digest"])
+            yield f"{catalogue.name}/{row['path']}", video, catalogue.content
 
 
-def readable_rows(catalogues: Sequence[Catalogue]) -> list[dict[str, JsonValue]]:
-    """What is known of each video of all data sets whose file can be read."""
-    return [row for catalogue in catalogues for row in catalogue.videos if row["digest"] is not None]
+def readable_videos(catalogues: Sequence[Catalogue]) -> pd.DataFrame:
+    """`status`, `label`, `method` and `compression` of each video of all data sets whose file can be read."""
+    columns = ["status", "label", "method", "compression"]
+    tables = [_readable(catalogue).select(columns) for catalogue in catalogues]
+    return pa.concat_tables(tables).to_pandas(types_mapper=TYPES.get)
+
+
+def count_readable(catalogues: Sequence[Catalogue]) -> int:
+    """How many videos `video_files` gives."""
+    return sum(len(data_set.videos) - data_set.videos["digest"].null_count for data_set in catalogues)
+
+
+def _readable(catalogue: Catalogue) -> pa.Table:
+    return catalogue.videos.filter(pc.field("digest").is_valid())
 
 
 def require_labels(catalogues: Sequence[Catalogue], *, reals_suffice: bool = False) -> None:
     """Raise DataSetError unless there are real and fake videos, or real ones where they suffice: said before hours of extraction, not after them."""
-    labels = Counter(row["label"] for row in readable_rows(catalogues))
+    labels = readable_videos(catalogues)["label"].value_counts()
     for label, name in enumerate(("real",) if reals_suffice else ("real", "fake")):
-        if not labels[label]:
+        if not labels.get(label, 0):
             names = ", ".join(catalogue.name for catalogue in catalogues)
             message = (
                 f"{names} has no readable {name} video: training and judgement need both classes; add a data set with "
@@ -155,34 +203,45 @@ def catalogue(
     group_by: GroupBy = "clip",
 ) -> dict[str, JsonValue]:
     """Write the videos of all data sets as one table, `videos.parquet`, and what their layouts found, `data_sets.json`."""
-    rows = join_data_sets(data_sets, group_by)
-    pq.write_table(pa.Table.from_pylist(rows, schema=CATALOGUE_SCHEMA), output / "videos.parquet")
+    table = join_data_sets(data_sets, group_by)
+    pq.write_table(table, output / "videos.parquet")
     (output / "data_sets.json").write_text(json.dumps(describe_data_sets(data_sets), indent=1), "utf-8")
-    return {"videos": len(rows), "layouts": {data_set.name: data_set.layout for data_set in data_sets}}
+    return {"videos": len(table), "layouts": {data_set.name: data_set.layout for data_set in data_sets}}
 
 
-def join_data_sets(data_sets: Sequence[Catalogue], group_by: GroupBy) -> list[dict[str, Any]]:
-    """The rows of all data sets with the columns of the catalogue: names begin with the data set's, related videos share a group.
+def join_data_sets(data_sets: Sequence[Catalogue], group_by: GroupBy) -> pa.Table:
+    """The videos of all data sets as `CATALOGUE_SCHEMA`: names begin with the data set's, related videos share a group.
 
     Related are videos with a common group or link of their layout, or with equal contents, and with `group_by` = `identity`
     those that show the same person or were cut from the same footage. Data sets that name their groups after another
     one are joined with it.
     """
-    rows = [(data_set, row) for data_set in data_sets for row in data_set.videos]
+    copied = _copied(data_sets)
     groups = connected_groups(
-        [_node(data_set, row, str(row["group_id"])) for data_set, row in rows],
-        [_links(data_set, row, group_by) for data_set, row in rows],
+        [
+            _node(data_set, row, row["group_id"])
+            for data_set in data_sets
+            for row in rows_of(data_set.videos.select(["group_id", "family"]))
+        ],
+        (
+            _links(data_set, row, group_by, copied)
+            for data_set in data_sets
+            for row in rows_of(data_set.videos.select(["links", "identities", "family", "digest"]))
+        ),
     )
-    return [
-        {name: row[name] for name in CATALOGUE_SCHEMA.names if name in row}
-        | {
-            "video_id": f"{data_set.name}/{row['path']}",
-            "dataset": data_set.name,
-            "group_id": group,
-            "content": data_set.content,
+    tables, start = [], 0
+    for data_set in data_sets:
+        videos, end = data_set.videos, start + len(data_set.videos)
+        own = {
+            "video_id": pc.binary_join_element_wise(data_set.name, videos["path"], "/"),
+            "dataset": pa.repeat(data_set.name, len(videos)),
+            "group_id": pa.array(groups[start:end], pa.string()),
+            "content": pa.repeat(data_set.content, len(videos)),
         }
-        for (data_set, row), group in zip(rows, groups, strict=True)
-    ]
+        columns = [own[name] if name in own else videos[name] for name in CATALOGUE_SCHEMA.names]
+        tables.append(pa.Table.from_arrays(columns, schema=CATALOGUE_SCHEMA))
+        start = end
+    return pa.concat_tables(tables)
 
 
 def describe_data_sets(data_sets: Sequence[Catalogue]) -> list[dict[str, Any]]:
@@ -198,17 +257,25 @@ def _node(data_set: Catalogue, row: dict[str, Any], name: str) -> str:
     return f"{row['family'] or data_set.name}/{name}"
 
 
-def _links(data_set: Catalogue, row: dict[str, Any], group_by: GroupBy) -> list[str]:
+def _copied(data_sets: Sequence[Catalogue]) -> set[str]:
+    """The digests that more than one video has: no other content joins anything."""
+    digests = pa.chunked_array([data_set.videos["digest"] for data_set in data_sets])
+    counts = digests.drop_null().value_counts()
+    return set(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
+
+
+def _links(data_set: Catalogue, row: dict[str, Any], group_by: GroupBy, copied: Set[str]) -> list[str]:
     """The nodes that join a video to others beyond its own group."""
     links = [_node(data_set, row, name) for name in row["links"]]
-    if row["digest"] is not None:
+    if row["digest"] in copied:
         links.append(f"content {row['digest']}")
     if group_by == "identity":
         links += [_node(data_set, row, f"identity {name}") for name in row["identities"]]
     return links
 
 
-def _row(video: SourceVideo, root: Path, *, read: bool) -> dict[str, JsonValue]:
+def _row(video: SourceVideo, root: Path, *, read: bool) -> dict[str, Any]:
+    """The row of `LISTED_SCHEMA`."""
     digest, size, reason = None, None, video.reason
     if not video.missing:
         try:
@@ -239,6 +306,7 @@ def _row(video: SourceVideo, root: Path, *, read: bool) -> dict[str, JsonValue]:
         "bytes": size,
         "format": suffix_of(video.files[0]).removeprefix(".") if video.files else None,
         "digest": digest,
+        "files": video.files,
     }
 
 
@@ -249,13 +317,14 @@ def _digest(video: SourceVideo, root: Path) -> str:
     return digest_json([[Path(name).name, fingerprint(root / name)] for name in video.files])
 
 
-def _warn_of_copies(rows: Sequence[dict[str, JsonValue]]) -> None:
-    first: dict[str, dict[str, JsonValue]] = {}
-    for row in rows:
-        if row["digest"] is None or row["label"] is None:
-            continue
-        other = first.setdefault(str(row["digest"]), row)
-        if other is not row and other["label"] != row["label"]:
+def _warn_of_copies(videos: pa.Table) -> None:
+    known = videos.select(["path", "label", "digest"]).drop_null()
+    labels = known.group_by("digest").aggregate([("label", "min"), ("label", "max")])
+    differing = labels.filter(pc.field("label_min") != pc.field("label_max"))["digest"]
+    first: dict[str, dict[str, Any]] = {}
+    for row in rows_of(known.filter(pc.is_in(known["digest"], differing.combine_chunks()))):
+        other = first.setdefault(row["digest"], row)
+        if other["label"] != row["label"]:
             logger.warning("%s and %s have equal contents and different labels", other["path"], row["path"])
 
 

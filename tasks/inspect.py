@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from storage.images import UnreadableImage, image_size
-from storage.manifest import LABEL_NAMES, Status
+from storage.manifest import LABEL_NAMES, TYPES, Status
 from storage.video import UnreadableVideo, VideoFile, evenly_spread, probe
 from storage.workspace import Workspace
 from tasks.audit import find
@@ -43,8 +43,8 @@ def inspect(
     and sound; a file that cannot be read is found out. With `faces`, faces are looked for in four frames of that many
     videos of each class, evenly chosen, and headers are read too. Both need catalogues with fingerprints.
     """
-    videos = pd.DataFrame(join_data_sets(catalogues, group_by)).set_index("video_id", drop=False)
-    videos["label"] = videos["label"].astype("Int8")
+    videos = join_data_sets(catalogues, group_by).to_pandas(types_mapper=TYPES.get)
+    videos = videos.set_index("video_id", drop=False)
     wanted = video_files(catalogues) if headers or faces else []
     files = {video_id: video for video_id, video, _ in wanted}
     _fill(videos, "read headers", files, _headers)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, Status, row_writer
+from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, Status, column_writer, row_writer
 from storage.workspace import Workspace
 from tasks.stage import Artifact, Mapped, Stage
 
@@ -22,6 +22,8 @@ EXTRACTED_FIELDS = (
     "frames_expected",
     "frames_extracted",
 )
+LISTED_FIELDS = ("frame_index", "timestamp_s", "face_box", "face_score")
+NO_FRAMES: dict[str, list[Any]] = {name: [] for name in FRAME_SCHEMA.names}
 BATCH = 1000  # videos
 
 
@@ -37,16 +39,17 @@ def manifest(
     listed = pq.ParquetFile(catalogue.folder(workspace) / "videos.parquet")
     with (
         row_writer(output / "videos.parquet", VIDEO_SCHEMA) as write_video,
-        row_writer(output / "frames.parquet", FRAME_SCHEMA) as write_frame,
+        column_writer(output / "frames.parquet", FRAME_SCHEMA) as write_frames,
     ):
         for batch in listed.iter_batches(BATCH):
             rows = batch.to_pylist()
             for row, record in zip(rows, _records(rows, workspace, extracted), strict=True):
                 video, frames = _joined(row, record, extracted)
                 write_video(video)
-                for frame in frames:
-                    write_frame(frame)
-                counts.update(videos=1, skipped=video["status"] != Status.OK, frames=len(frames))
+                write_frames(frames)
+                counts.update(
+                    videos=1, skipped=video["status"] != Status.OK, frames=len(frames["frame_index"])
+                )
     return {name: counts[name] for name in ("videos", "skipped", "frames")}
 
 
@@ -59,23 +62,23 @@ def _records(rows: list[dict[str, Any]], workspace: Workspace, extracted: Mapped
 
 def _joined(
     row: dict[str, Any], record: dict[str, Any], extracted: Mapped
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A row of the catalogue with what became of its video, and the rows of its frames."""
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """A row of the catalogue with what became of its video, and the columns of its frames."""
     video = {name: row.get(name) for name in VIDEO_SCHEMA.names}
     video_id = str(video["video_id"])
     if video_id in extracted.failures:
-        return video | {"status": Status.UNREADABLE, "reason": extracted.failures[video_id]}, []
+        return video | {"status": Status.UNREADABLE, "reason": extracted.failures[video_id]}, NO_FRAMES
     if video_id not in extracted.artifacts:
-        return video, []
+        return video, NO_FRAMES
     artifact = extracted.artifacts[video_id]
     video |= {name: record[name] for name in EXTRACTED_FIELDS}
     if record["status"] != Status.OK:
         video["status"] = record["status"]
     video["reason"] = "; ".join(str(part) for part in (video["reason"], record["reason"]) if part) or None
-    frames = [
-        frame | {"video_id": video_id, "path": f"{artifact.path}/{frame['path']}"}
-        for frame in record["frames"]
-    ]
+    listed = record["frames"]
+    frames: dict[str, list[Any]] = {name: [frame[name] for frame in listed] for name in LISTED_FIELDS}
+    frames["video_id"] = [video_id] * len(listed)
+    frames["path"] = [f"{artifact.path}/{frame['path']}" for frame in listed]
     return video, frames
 
 

@@ -4,7 +4,9 @@ import json
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -15,7 +17,14 @@ from prefect.results import ResultRecord, ResultRecordMetadata
 from prefect.serializers import JSONSerializer
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from storage.fingerprint import digest_json, fingerprint, folder_fingerprints
+from storage.fingerprint import (
+    canonical_json,
+    digest_json,
+    digest_text,
+    fingerprint,
+    folder_fingerprints,
+    json_items,
+)
 from storage.workspace import Workspace, write_whole
 
 logger = logging.getLogger(__name__)
@@ -93,24 +102,26 @@ class Made(NamedTuple):
         return workspace.folder(self.path)
 
 
-class Mapped(BaseModel):
+@dataclass(frozen=True)
+class Mapped:
     """What a stage left for many items: an artifact each, or the reason why there is none, by name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    artifacts: dict[str, Made]
-    failures: dict[str, str] = {}
+    artifacts: Mapping[str, Made]
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pending(self) -> bool:
         """Whether one of the artifacts is not made yet."""
         return any(not made.path for made in self.artifacts.values())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of the contents and of where they are: tables of frames name their folders."""
-        contents = {name: [made.path, made.digest] for name, made in self.artifacts.items()}
-        return digest_json([contents, self.failures])
+        contents = json_items(
+            f"{canonical_json(name)}:{canonical_json(list(self.artifacts[name]))}"
+            for name in sorted(self.artifacts)
+        )
+        return digest_text(chain(["[{"], contents, ["},", canonical_json(dict(self.failures)), "]"]))
 
 
 def describe_inputs(inputs: Mapping[str, Any]) -> dict[str, JsonValue]:

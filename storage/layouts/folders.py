@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from storage.layouts.base import (
     FAKE_WORDS,
@@ -29,6 +30,7 @@ from storage.layouts.celeb_df import FAKE_NAME as FAKE_OF_CDF
 from storage.layouts.celeb_df import clip_group
 from storage.layouts.face_forensics import FAKE_NAME as PAIR_OF_FF
 
+FOLDERS_KEPT = 4096
 FRAME_NAME = re.compile(r"^(?P<video>.+)_(?P<frame>\d+)$")
 
 
@@ -112,25 +114,34 @@ def _originals(group: str) -> list[str]:
 
 
 def _video(path: str, files: tuple[str, ...], kind: str, group: str) -> SourceVideo:
-    label, seen = label_from_folders(files[0])
+    folder = files[0].rpartition("/")[0]
+    label, source, reason = _told_by(folder)
     return SourceVideo(
         path=path,
         files=files,
         kind="images" if kind == "images" else "video",
         group=group,
         label=label,
-        label_source=None if label is None else f"folder {seen}",
-        method=_method(files[0]) if label == 1 else None,
-        reason=seen if label is None else None,
+        label_source=source,
+        method=_method(folder, image=is_image(files[0])) if label == 1 else None,
+        reason=reason,
     )
 
 
-def _method(name: str) -> str | None:
-    """The folder just below the one that names the class, where a video lies deeper."""
-    folders = folders_of(name)
+@lru_cache(FOLDERS_KEPT)
+def _told_by(folder: str) -> tuple[int | None, str | None, str | None]:
+    """Label, its source and why there is none: once a folder, for its million videos share the texts."""
+    label, seen = label_from_folders(f"{folder}/")
+    return label, None if label is None else f"folder {seen}", seen if label is None else None
+
+
+@lru_cache(FOLDERS_KEPT)
+def _method(folder: str, *, image: bool) -> str | None:
+    """The folder just below the one that names the class, where a video lies deeper; an image has one more, its video's."""
+    folders = folder.split("/")
     place = next(index for index, folder in enumerate(folders) if label_of_word(folder) is not None)
     below = folders[place + 1 :]
-    return below[0] if below and not is_image(name) else below[0] if len(below) > 1 else None
+    return below[0] if len(below) > image else None
 
 
 def _by_folder(names: Sequence[str]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from storage.fingerprint import digest_json
 from storage.layouts.base import DataSetError, DataSetSettings
 from storage.workspace import Workspace
 from tasks.catalogue import CATALOGUE, catalogue, list_data_set, name_apart, require_labels, video_files
@@ -26,6 +27,18 @@ def test_a_moved_data_set_is_the_same_and_a_changed_video_is_not(tmp_path):
     assert moved.digest == before.digest
     (tmp_path / "b" / "set" / "real" / "1.mp4").write_bytes(b"other")
     assert listed(tmp_path / "b" / "set").digest != before.digest
+
+
+def test_a_catalogue_that_is_digested_row_by_row_has_the_digest_of_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.catalogue.BATCH", 2)
+    data_set = listed(
+        videos(tmp_path, "real/1.mp4", "fake/2.mp4", "other/3.mp4", "real/4/1.jpg", "real/4/2.jpg")
+    )
+    rows = data_set.videos.to_pylist()
+    files = [row.pop("files") for row in rows]
+    assert len(rows) == 4
+    whole = [data_set.name, data_set.layout, list(data_set.notes), data_set.content, rows, files]
+    assert data_set.digest == digest_json(whole)
 
 
 def test_joined_data_sets_of_one_name_keep_apart_and_each_row_says_where_it_came_from(tmp_path):

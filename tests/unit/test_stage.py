@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from storage.fingerprint import digest_json
 from storage.workspace import Workspace
 from tasks.stage import PENDING, Artifact, Made, Mapped, Stage, describe_inputs, stage_cache
 
@@ -63,6 +64,13 @@ def test_extractions_stand_for_their_folders_too_since_the_table_of_frames_names
     assert (
         Mapped(artifacts={"v": here}).digest != Mapped(artifacts={"v": here}, failures={"w": "gone"}).digest
     )
+
+
+@given(st.dictionaries(st.text(), st.text()), st.dictionaries(st.text(), st.text()))
+def test_extractions_that_are_digested_piece_by_piece_have_the_digest_of_the_whole(digests, failures):
+    made = {name: Made("extract/one", digest) for name, digest in digests.items()}
+    whole = {name: list(one) for name, one in made.items()}
+    assert Mapped(artifacts=made, failures=failures).digest == digest_json([whole, failures])
 
 
 @pytest.mark.parametrize("value", [Path("a"), {1, 2}, object()])

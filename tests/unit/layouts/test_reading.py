@@ -1,13 +1,16 @@
 import errno
 import io
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from storage.layouts import read_layout
-from storage.layouts.base import DataSetError, DataSetSettings, ReadingRules
+from storage.layouts.base import DataSetError, DataSetSettings, ReadingRules, natural_order
 from tasks.catalogue import list_data_set
 
 
@@ -21,6 +24,18 @@ CELEB_DF = (
     "Celeb-real/id0_0001.mp4", "Celeb-real/id1_0000.mp4", "YouTube-real/00170.mp4",
     "Celeb-synthesis/id0_id1_0001.mp4", "Celeb-synthesis/id0_id2_0001.mp4", "Celeb-synthesis/id1_id0_0000.mp4",
 )  # fmt: skip
+
+
+names = st.lists(st.text("a01_²/", max_size=6), max_size=8)
+
+
+@given(names)
+def test_the_order_of_names_is_that_of_their_numbers_and_texts(names):
+    def parts(name):
+        split = [part for part in re.split(r"(\d+)", name) if part]
+        return [(0, int(part)) if part.isdecimal() else (1, part) for part in split]
+
+    assert sorted(names, key=natural_order) == sorted(names, key=parts)
 
 
 def test_a_link_that_leaves_the_root_is_refused_with_a_reason(tmp_path, tree):
@@ -70,10 +85,10 @@ def test_a_link_to_a_video_that_was_not_fetched_keeps_its_row(tmp_path, tree):
     root = tree(tmp_path, "real/1.mp4")
     (root / "real" / "2.mp4").symlink_to("../.git/annex/objects/2.mp4")
     catalogue = list_data_set(DataSetSettings(uri=str(root)), root)
-    assert [(row["path"], row["status"]) for row in catalogue.videos] == [
+    assert [(row["path"], row["status"]) for row in catalogue.videos.to_pylist()] == [
         ("real/1.mp4", "unreadable"), ("real/2.mp4", "unreadable"),
     ]  # fmt: skip
-    assert catalogue.videos[1]["reason"] == "real/2.mp4 cannot be read: No such file or directory"
+    assert catalogue.videos["reason"][1].as_py() == "real/2.mp4 cannot be read: No such file or directory"
 
 
 def test_a_label_of_the_configuration_overrules_everything(tmp_path, tree):
