@@ -162,13 +162,14 @@ def write_frame(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> None:
     pq.write_table(pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False), path)
 
 
-def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read a table of the manifest as a data frame, labels as `Int8` with missing values.
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table of the manifest, or some of its columns, as a data frame, labels as `Int8` with missing values.
 
     Raises ManifestError where the file is missing, or was written by another version of this schema.
     """
     require_schema(path, schema)
-    return pq.read_table(path).to_pandas(types_mapper=TYPES.get)
+    table = pq.read_table(path, columns=None if columns is None else list(columns))
+    return table.to_pandas(types_mapper=TYPES.get, self_destruct=True)
 
 
 def require_schema(path: Path, schema: pa.Schema) -> None:

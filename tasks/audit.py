@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from fourier_model.confounds import cross_validated_auc, is_confound
 from fourier_model.metrics import EvaluationSettings
-from storage.manifest import LABEL_NAMES, Status
+from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, Status, require_schema
 from storage.workspace import Workspace
-from tasks.explore import read_split, usable_videos
+from tasks.explore import read_videos, usable_videos
 from tasks.split import identity_sides
 from tasks.stage import Artifact, Stage
 
@@ -43,11 +44,10 @@ def audit(
     output: Path, workspace: Workspace, catalogue: Artifact, split: Artifact, seed: int
 ) -> dict[str, JsonValue]:
     """Write what `find` finds in the videos of a run, as `audit.json`."""
-    videos, frames = read_split(workspace, split)
+    videos = read_videos(workspace, split)
     listed = pd.read_parquet(catalogue.folder(workspace) / "videos.parquet")
     videos = videos.merge(listed[["video_id", "digest", "missing"]], on="video_id")
-    faces = frames.dropna(subset=["face_box"])
-    heights = faces["face_box"].map(lambda box: float(box["height"])).groupby(faces["video_id"]).median()
+    heights = face_heights(split.folder(workspace) / "frames.parquet")
     videos["face_height"] = videos["video_id"].map(heights).astype("Float64")
     data_sets = json.loads((catalogue.folder(workspace) / "data_sets.json").read_text("utf-8"))
     divided = json.loads((split.folder(workspace) / "split.json").read_text("utf-8"))
@@ -57,6 +57,15 @@ def audit(
     for warning in found["warnings"]:
         logger.warning("%s", warning)
     return {"warnings": len(found["warnings"])}
+
+
+def face_heights(frames: Path) -> pd.Series:
+    """The median height of the face in the frames of each video that has one, source pixels, by `video_id`."""
+    require_schema(frames, FRAME_SCHEMA)
+    columns = ["video_id", "face_box.height"]
+    table = pq.read_table(frames, columns=columns, read_dictionary=["video_id"]).flatten().drop_null()
+    faces = table.rename_columns(["video_id", "height"]).to_pandas()
+    return faces.groupby("video_id", observed=True)["height"].median()
 
 
 def find(videos: pd.DataFrame, data_sets: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from fourier_model.pooling import PoolingSettings
 from storage.manifest import LABEL_NAMES, Split
 from storage.workspace import Workspace
-from tasks.explore import read_split, usable_videos
+from tasks.explore import read_videos, usable_videos
 from tasks.stage import Artifact, Stage
 
 SAMPLE = "sample"
@@ -84,7 +84,7 @@ def bundle(
     calibrated = _read_json(calibration.folder(workspace) / "calibration.json")
     metrics = _read_json(evaluation.folder(workspace) / "metrics.json")
     trained = _read_json(training.folder(workspace) / "training.json")
-    videos, _ = read_split(workspace, split)
+    videos = read_videos(workspace, split)
     record: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "input_size": calibrated["input_size"],

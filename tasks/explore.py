@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 SAMPLE_EDGE = 256  # frames are shown no larger than this
 SINGLE_FRAMES = 3  # of each class, shown with their spectra
 SIGNIFICANT = 0.05
+FRAME_COLUMNS = ("video_id", "frame_index", "timestamp_s", "path")
 
 Floats = NDArray[np.float64]
 
@@ -59,11 +60,15 @@ class ExploreSettings(BaseModel):
 
 
 def read_split(workspace: Workspace, split: Artifact) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of videos and the table of frames of a split artifact. Raises ManifestError like `read_table`."""
-    folder = split.folder(workspace)
-    return read_table(folder / "videos.parquet", VIDEO_SCHEMA), read_table(
-        folder / "frames.parquet", FRAME_SCHEMA
+    """The table of videos of a split artifact, and of its table of frames the `FRAME_COLUMNS`. Raises ManifestError like `read_table`."""
+    return read_videos(workspace, split), read_table(
+        split.folder(workspace) / "frames.parquet", FRAME_SCHEMA, FRAME_COLUMNS
     )
+
+
+def read_videos(workspace: Workspace, split: Artifact) -> pd.DataFrame:
+    """The table of videos of a split artifact alone. Raises ManifestError like `read_table`."""
+    return read_table(split.folder(workspace) / "videos.parquet", VIDEO_SCHEMA)
 
 
 def usable_videos(videos: pd.DataFrame) -> pd.DataFrame:

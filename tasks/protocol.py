@@ -15,7 +15,7 @@ from fourier_model.one_class import judge_one_class
 from fourier_model.protocols import mean_auc, spread
 from storage.manifest import REAL, Split, Status
 from storage.workspace import Workspace
-from tasks.explore import read_split, usable_videos
+from tasks.explore import read_videos, usable_videos
 from tasks.split import SplitError, SplitSettings, compressions_of, methods_of
 from tasks.stage import Artifact, Stage
 
@@ -108,7 +108,7 @@ def _round(workspace: Workspace, split: Artifact, evaluation: Artifact) -> tuple
 
     folder = evaluation.folder(workspace)
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    listed, _ = read_split(workspace, split)
+    listed = read_videos(workspace, split)
     listed = usable_videos(listed)
     table = pd.read_parquet(folder / "videos.parquet")
     table = table.drop(columns="compression", errors="ignore").merge(
