@@ -112,8 +112,12 @@ def train_detector(
             load_frame(path)  # names the one that cannot be read
         raise
     best = trainer.best
-    detector = build_detector(model, backbone.model_copy(update={"weights": "none"}), size, seed)
-    detector.set_weights(best.weights)
+    for layer in detector.layers:
+        layer.trainable = True
+    if precision != "float32":
+        weights = detector.get_weights()
+        detector = build_detector(model, backbone.model_copy(update={"weights": "none"}), size, seed)
+        detector.set_weights(weights)
     history = pd.DataFrame(trainer.rows, columns=list(HISTORY))
     return Training(detector, history, trainer.phases, best.epoch, precision, trainer.trained_by(best.epoch))
 
@@ -124,7 +128,8 @@ class _Best:
 
     loss: float = math.inf
     epoch: int = 0
-    weights: list[np.ndarray] = field(default_factory=list)
+    weights: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    """Of each layer."""
 
 
 class _Trainer:
@@ -252,15 +257,24 @@ class _Trainer:
             lowest = val_loss
         self.phases.append(Phase("head", step, head.kernel.size + 1))
         self.moved.append({STANDARDISED, LOGIT})
-        self.detector.set_weights(self.best.weights)
+        self._restore()
 
     def note(self, phase: str, step: int, steps: int, numbers: dict[str, float]) -> None:
         """Write down an epoch, or a penalty, and keep the weights where its validation loss is the lowest so far."""
         self.rows.append({"epoch": len(self.rows) + 1, "phase": phase, **numbers})
         if numbers["val_loss"] < self.best.loss:
-            self.best = _Best(numbers["val_loss"], len(self.rows), self.detector.get_weights())
+            layers = self.detector.layers
+            if self.best.weights:  # a frozen layer is as it was
+                layers = [layer for layer in layers if layer.trainable]
+            weights = {layer.name: layer.get_weights() for layer in layers}
+            self.best = _Best(numbers["val_loss"], len(self.rows), self.best.weights | weights)
         if self.progress:
             self.progress(phase, step, steps, numbers)
+
+    def _restore(self) -> None:
+        """Give the detector its best weights."""
+        for layer in self.detector.layers:
+            layer.set_weights(self.best.weights[layer.name])
 
     def fine_tune(self, last_frozen: int) -> None:
         """Train attention and the layers behind the one of this index; batch normalisation keeps its statistics."""
@@ -319,7 +333,7 @@ class _Trainer:
         trained = sum(math.prod(weight.shape) for weight in part.trainable_weights)
         self.phases.append(Phase(phase, watch.ran, trained))
         self.moved.append({layer.name for layer in part.layers if layer.trainable and layer.weights})
-        self.detector.set_weights(self.best.weights)
+        self._restore()
 
     def trained_by(self, epoch: int) -> frozenset[str]:
         """The layers that were trained in the phases up to that of this epoch, counted over all phases."""
