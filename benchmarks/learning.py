@@ -31,7 +31,7 @@ SPECTRA = 1000
 RINGS = {"64 rings": 64, "a ring a pixel of radius": 158}
 BATCH = 32
 STORED, WIDTH, HEIGHT, EPOCHS = 128, 320, 240, 5
-LEARNED, JUDGED, HEAD_EDGE, HEAD_EPOCHS, VIEWS = 96, 64, 150, 10, 2
+LEARNED, JUDGED, HEAD_EDGE, HEAD_EPOCHS, VIEWS = 384, 80, 150, 10, 2
 ORIGINAL = AugmentationSettings(rotation=20, translation=0.2, shear=0.1, zoom=0.1)
 PEAKS = {"frozen": 4.0, "whole": 7.0}  # GB that are not to be exceeded
 
@@ -169,13 +169,12 @@ def measure_forward(_: Path, rounds: int) -> list[Row]:
 def measure_head(folder: Path, rounds: int) -> list[Row]:
     """A head on a frozen InceptionV3 for some epochs: features of seeded views once, or anew in every epoch."""
     weights = random_weights(folder)
+    parts = made_up(folder, HEAD_EDGE, LEARNED, JUDGED)
     auc: dict[str, list[float]] = {}
 
     def learn(name: str, memory: float) -> None:
         settings = {"epochs": HEAD_EPOCHS, "patience": HEAD_EPOCHS, "views": VIEWS, "memory": memory}
-        history = train(
-            folder, weights, HEAD_EDGE, LEARNED, JUDGED, settings | {"fine_tune_epochs": 0}
-        ).history
+        history = train(parts, weights, HEAD_EDGE, settings | {"fine_tune_epochs": 0}).history
         auc.setdefault(name, []).append(float(history["val_auc"].max()))
 
     cached, anew = f"{VIEWS} views, features computed once", "features computed anew in every epoch"
@@ -206,21 +205,26 @@ def peak(kind: str) -> None:
             "fine_tune_epochs": int(kind == "frozen"),
             "precision": "float32",
         }
-        train(folder, weights, EDGE, 2 * BATCH, BATCH, settings)
+        train(made_up(folder, EDGE, 2 * BATCH, BATCH), weights, EDGE, settings)
     print(json.dumps({"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9}))
 
 
-def train(folder: Path, weights: str, size: int, learned: int, judged: int, settings: dict[str, Any]) -> Any:
-    """A detector on made-up frames, the fakes with a fine lattice."""
+def made_up(folder: Path, size: int, learned: int, judged: int) -> list[Any]:
+    """Frames to learn from and to judge, the fakes with a fine lattice."""
     from fourier_model.examples import Frames
-    from fourier_model.training import train_detector
 
-    paths = store(folder, learned + judged, size, size, lattice=6.0)
+    paths = store(folder, learned + judged, size, size, lattice=3.0)
     labels = np.arange(len(paths)) % 2
-    parts = [
+    return [
         Frames(paths[part], labels[part], [path.stem for path in paths[part]])
         for part in (slice(learned), slice(learned, None))
     ]
+
+
+def train(parts: list[Any], weights: str, size: int, settings: dict[str, Any]) -> Any:
+    """A detector that learned from made-up frames."""
+    from fourier_model.training import train_detector
+
     chosen = TrainSettings.model_validate({"batch_size": BATCH, **settings})
     backbone = BackboneSettings(weights=weights)
     return train_detector(ModelSettings(attention="spectral"), backbone, size, chosen, 0, *parts)
