@@ -26,7 +26,7 @@ from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import Band
 from fourier_model.settings import BackboneSettings, ModelSettings
 from tasks.bundle import FORMAT_VERSION, sha256
-from tasks.clip import ExtractionSettings
+from tasks.clip import ExtractionSettings, stored_pixels
 from tasks.detect import Detector, read_clip
 
 SECONDS, RATE, WIDTH, HEIGHT = 10, 25, 1280, 720
@@ -86,7 +86,7 @@ def measure(detector: Detector, clip: Path, repeats: int) -> dict[str, float]:
     """Medians in seconds: the whole of `judge`, reading with and without the search for faces, and the network."""
     whole_frames = detector.settings.model_copy(update={"crop": "none"})
     with read_clip(clip, detector.settings) as opened:
-        images = [pixels() for _, pixels in opened.pictures]
+        images = [stored_pixels(encode()) for _, encode in opened.pictures]
     taken: dict[str, list[float]] = {"judge": [], "read": [], "read_without_faces": [], "score": []}
     for _ in range(repeats + 1):
         taken["judge"].append(_seconds(lambda: detector.judge(clip)))
@@ -98,7 +98,7 @@ def measure(detector: Detector, clip: Path, repeats: int) -> dict[str, float]:
 
 def _read(clip: Path, settings: ExtractionSettings) -> int:
     with read_clip(clip, settings) as opened:
-        return sum(len(pixels()) for _, pixels in opened.pictures)
+        return sum(len(stored_pixels(encode())) for _, encode in opened.pictures)
 
 
 def _seconds(work: Any) -> float:

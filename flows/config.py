@@ -16,6 +16,7 @@ from fourier_model.metrics import EvaluationSettings
 from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings
 from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings, require_solvable_head
+from storage.isolation import ReadingLimits
 from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.adversarial import AdversarialSettings
 from tasks.catalogue import GroupBy
@@ -33,8 +34,8 @@ class SettingsError(ValueError):
     """A setting is unknown or out of bounds; the message names it and what is allowed."""
 
 
-class FrameSettings(ExtractionSettings):
-    """How frames are taken, and the edge they have in the model."""
+class FrameSettings(ExtractionSettings, ReadingLimits):
+    """How frames are taken, how far that goes until it is given up, and the edge they have in the model."""
 
     size: int = Field(
         224,
@@ -45,8 +46,13 @@ class FrameSettings(ExtractionSettings):
 
     def extraction_of(self, content: Content) -> ExtractionSettings:
         """The part that extraction depends on; ready-made face crops are taken as they are."""
-        values = self.model_dump(exclude={"size"})
+        values = self.model_dump(include=set(ExtractionSettings.model_fields))
         return ExtractionSettings.model_validate(values | ({"crop": "none"} if content == "faces" else {}))
+
+    @property
+    def limits(self) -> ReadingLimits:
+        """How far the reading of a video goes until it is given up."""
+        return ReadingLimits.model_validate(self.model_dump(include=set(ReadingLimits.model_fields)))
 
 
 class DataSetDefaults(BaseModel):

@@ -29,5 +29,10 @@ def inspect_settings(settings: Settings, *, headers: bool, faces: int) -> dict[s
         catalogues = list_videos(Unkept(Workspace(Path(name))), settings, read=headers or faces > 0)
         assert catalogues is not None
         return inspect(
-            catalogues, settings.dataset.group_by, headers=headers, faces=faces, seed=settings.seed
+            catalogues,
+            settings.dataset.group_by,
+            headers=headers,
+            faces=faces,
+            seed=settings.seed,
+            limits=settings.frames.limits,
         )

@@ -28,7 +28,7 @@ from tasks.catalogue import (
     video_files,
 )
 from tasks.download import FETCH, fetched_root, parse_uri
-from tasks.extract import EXTRACT
+from tasks.extract import EXTRACT, Attempt
 from tasks.manifest import MANIFEST
 from tasks.sample import SAMPLE
 from tasks.skipped import require_few_skipped
@@ -96,6 +96,7 @@ class ExtractionCalls:
 
     def __init__(self, catalogues: Sequence[Catalogue], settings: Settings) -> None:
         self._catalogues = catalogues
+        self._attempt = Attempt(settings.frames.limits)
         self._settings = {
             content: settings.frames.extraction_of(content)
             for content in {catalogue.content for catalogue in catalogues}
@@ -107,7 +108,7 @@ class ExtractionCalls:
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """One by one."""
         for video_id, video, content in video_files(self._catalogues):
-            yield video_id, {"video": video, "settings": self._settings[content]}
+            yield video_id, {"video": video, "settings": self._settings[content], "attempt": self._attempt}
 
 
 def prepare_videos(

@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.status import Status as Status
+
 SCHEMA_VERSION = 2
 REAL, FAKE = 0, 1
 TYPES = {
@@ -20,15 +22,6 @@ TYPES = {
 }
 """Whole numbers and truth values that can be missing stay what they are."""
 LABEL_NAMES = {REAL: "real", FAKE: "fake"}
-
-
-class Status(StrEnum):
-    """What became of a video; only `ok` rows are used in training and judgement."""
-
-    OK = "ok"
-    UNREADABLE = "unreadable"
-    UNLABELLED = "unlabelled"
-    NO_FACE = "no_face"
 
 
 class Split(StrEnum):

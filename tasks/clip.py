@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fourier_model.faces import Box, FaceTrack, crop_face, detect_faces, follow_faces
 from storage.images import SUFFIXES, ImageFormat, Subsampling, UnreadableImage, encode_image, read_image
-from storage.processors import decoding_threads
 from storage.video import (
     LEAST_SHARE,
     UnreadableVideo,
@@ -97,12 +96,15 @@ class _ImageRow:
 
 
 @contextmanager
-def open_clip(video: VideoFile) -> Iterator[Clip]:
-    """Open a video, or images in a row. Raises UnreadableVideo for content that cannot be read, OSError for a file that cannot be opened."""
+def open_clip(video: VideoFile, threads: int) -> Iterator[Clip]:
+    """Open a video, to be decoded by so many threads, or images in a row.
+
+    Raises UnreadableVideo for content that cannot be read, OSError for a file that cannot be opened.
+    """
     if video.kind == "images":
         yield _ImageRow(video)
     else:
-        with decoding_threads() as threads, VideoReader(video.paths[0], threads) as reader:
+        with VideoReader(video.paths[0], threads) as reader:
             yield reader
 
 
@@ -141,9 +143,8 @@ def encode_pixels(frame: VideoFrame, box: Box | None, settings: ExtractionSettin
     )
 
 
-def stored_pixels(frame: VideoFrame, box: Box | None, settings: ExtractionSettings) -> NDArray[np.uint8]:
+def stored_pixels(content: bytes) -> NDArray[np.uint8]:
     """The pixels that every reader of what `encode_pixels` makes sees, RGB uint8, shape (height, width, 3)."""
-    _, content = encode_pixels(frame, box, settings)
     return np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 

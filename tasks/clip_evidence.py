@@ -13,12 +13,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fourier_model.peaks import peaks
 from fourier_model.spectrum import HIGHEST_FREQUENCY, RINGS
+from storage.isolation import ReadingEnded, read_apart
 from storage.video import UnreadableVideo, evenly_spread
-from tasks.clip import open_clip
-from tasks.detect import Detector, Picture, as_video, file_digest, read_clip
+from tasks.clip import stored_pixels
+from tasks.detect import Detector, as_video, file_digest, read_clip
 from tasks.explain import PEAKS
 from tasks.explore import mean_profile
 from tasks.judgement import FaceJudgement, FrameScore, Judgement
+from tasks.pictures import Picture
+from tasks.reading import read_frame
 from tasks.report.images import embedded, picture, thumbnail
 from tasks.spectral_bands import FRAMES
 
@@ -70,8 +73,8 @@ def gather_clip(judged: Judgement, detector: Detector, bands: Bands | None) -> d
             raise NoEvidence(message)
         top = max(judged.faces, key=lambda face: face.probability_fake)
         highest = max(top.frames, key=lambda frame: frame.probability_fake)
-        place = _place(path, judged, highest.frame_index)
-    except UnreadableVideo as error:
+        place = _place(path, judged, highest.frame_index, detector)
+    except (UnreadableVideo, ReadingEnded) as error:
         raise NoEvidence(error.reason) from error
     except OSError as error:
         message = f"the file cannot be opened any more ({error.strerror})"
@@ -99,10 +102,10 @@ def _key(frame: FrameScore | Picture) -> Key:
 def _read(path: Path, detector: Detector, wanted: set[Key]) -> dict[Key, NDArray[np.uint8]]:
     """The wanted pictures of a clip, without those that are not there."""
     found: dict[Key, NDArray[np.uint8]] = {}
-    with read_clip(path, detector.settings) as clip:
-        for one, pixels in clip.pictures:
+    with read_clip(path, detector.settings, detector.limits) as clip:
+        for one, encode in clip.pictures:
             if (key := _key(one)) in wanted:
-                found[key] = pixels()
+                found[key] = stored_pixels(encode())
             if len(found) == len(wanted):
                 break
     return found
@@ -217,7 +220,7 @@ def _rings(occlusion: Any) -> dict[str, Any]:
     }
 
 
-def _place(path: Path, judged: Judgement, index: int) -> str | None:
+def _place(path: Path, judged: Judgement, index: int, detector: Detector) -> str | None:
     """One whole frame with the boxes of the faces that were judged in it, numbered as they are named; None where whole frames are judged."""
     marked = [
         (number, frame.face_box)
@@ -227,11 +230,11 @@ def _place(path: Path, judged: Judgement, index: int) -> str | None:
     ]
     if not marked:
         return None
-    with open_clip(as_video(path)) as clip:
-        frame = next(iter(clip.frames([index])))
-    canvas = Image.fromarray(frame.image)
+    ((_, content),) = read_apart(read_frame, [path], detector.limits, as_video(path), index)
+    image = stored_pixels(content)
+    canvas = Image.fromarray(image)
     canvas.thumbnail((PLACE_EDGE, PLACE_EDGE))
-    share = canvas.width / frame.image.shape[1]
+    share = canvas.width / image.shape[1]
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(18)
     for number, box in marked:
         left, top = box["x"] * share, box["y"] * share

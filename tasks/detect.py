@@ -5,9 +5,8 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -18,22 +17,16 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fourier_model.describing import ClipDescriber
-from fourier_model.faces import FaceTrack
+from storage.isolation import ReadingEnded, ReadingLimits, read_apart, start_ahead
 from storage.layouts.base import is_image, is_video, natural_order
-from storage.video import UnreadableVideo, VideoFile, VideoInfo, evenly_spread
-from tasks.clip import Clip as Source
-from tasks.clip import (
-    ExtractionSettings,
-    find_faces,
-    no_face,
-    note_lost,
-    open_clip,
-    stored_pixels,
-    whole_pixels,
-)
+from storage.processors import decoding_threads
+from storage.video import UnreadableVideo, VideoFile, VideoInfo
+from tasks.clip import ExtractionSettings, no_face, stored_pixels
 from tasks.judgement import FaceJudgement, FrameScore, Judgement, shown
 from tasks.model import AGAIN, Engine, ModelError, TrainedModel, open_model
+from tasks.pictures import Clip, Encode, Picture
 from tasks.quality import warn_of_clip, warn_of_face
+from tasks.reading import read_judged
 from tasks.weighing import Familiarity, Scale
 
 if TYPE_CHECKING:
@@ -41,42 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_FACES = 6
-"""Of a clip that are judged, the largest and longest seen; a warning says how many more there are."""
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-LEAST_LOOKS = 2
-"""Of a face beside the main one: what looks like a face in a single one of the frames is often none."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture of one face, or a whole frame."""
-
-    face: int
-    """Number of the face in `Clip.faces`; 0 for whole frames."""
-    frame_index: int
-    timestamp_s: float | None
-    face_box: dict[str, int] | None
-    """In source pixels."""
-
-
-Pixels = Callable[[], NDArray[np.uint8]]
-"""Makes the pixels of a picture, RGB, shape (height, width, 3), as whoever reads what `extract` stores sees them."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """An open file, and what is judged of it."""
-
-    info: VideoInfo
-    wanted: int
-    """How many frames are asked for."""
-    faces: int
-    """How many there are; 1 for whole frames."""
-    warnings: list[str]
-    """Complete as the pictures are read."""
-    pictures: Iterator[tuple[Picture, Pixels]]
-    """In the order of time."""
 
 
 class Detector:
@@ -85,9 +43,15 @@ class Detector:
     Not for use by two threads at once.
     """
 
-    def __init__(self, model: TrainedModel, describe: ClipDescriber, frames: int | None = None) -> None:
+    def __init__(
+        self,
+        model: TrainedModel,
+        describe: ClipDescriber,
+        frames: int | None = None,
+        limits: ReadingLimits = ReadingLimits(),  # noqa: B008 - frozen
+    ) -> None:
         record = model.record()
-        self.model = model
+        self.model, self.limits = model, limits
         self.settings = extraction_settings(record["configuration"], frames)
         self.scale = Scale.of(model.calibration())
         self.familiarity = Familiarity.load(Path(model.root))
@@ -95,16 +59,24 @@ class Detector:
         self._input_size: int = record["input_size"]
 
     @classmethod
-    def load(cls, folder: Path | str, *, engine: Engine = "keras", frames: int | None = None) -> Self:
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        engine: Engine = "keras",
+        frames: int | None = None,
+        limits: ReadingLimits = ReadingLimits(),  # noqa: B008 - frozen
+    ) -> Self:
         """Load the detector in a folder: `model` of `run --json`, or what `export` wrote for the engine `onnx`, which loads no TensorFlow.
 
-        At most `frames` are looked at of each clip; by default as many as in training.
+        At most `frames` are looked at of each clip; by default as many as in training. A clip that cannot be read within `limits` is a failure.
         Raises ModelError for a folder that is no detector of the engine, is damaged, or was packed by another release.
         """
         model = open_model(Path(folder), engine)
+        start_ahead(read_judged.__module__)
         describe = _open_networks(Path(model.root), engine)
         try:
-            return cls(model, describe, frames)
+            return cls(model, describe, frames, limits)
         except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
             message = (
                 f"--model {model.root} is damaged, model.json or a file beside it ({_said(error)}): {AGAIN}"
@@ -131,9 +103,9 @@ class Detector:
         try:
             before = _state(path)
             digest = file_digest(path)
-            with read_clip(path, self.settings) as clip:
+            with read_clip(path, self.settings, self.limits) as clip:
                 judged = self.judge_pictures(path, clip)
-        except UnreadableVideo as error:
+        except (UnreadableVideo, ReadingEnded) as error:
             judged = self._failed(path, error.reason)
         except OSError as error:
             reason = f"cannot be opened ({error.strerror}): check the path and its permissions"
@@ -186,12 +158,12 @@ class Detector:
         """Those that were seen, from the left to the right."""
         pictures: list[Picture] = []
 
-        def pixels() -> Iterator[Pixels]:
-            for picture, own in clip.pictures:
+        def contents() -> Iterator[Encode]:
+            for picture, encode in clip.pictures:
                 pictures.append(picture)
-                yield own
+                yield encode
 
-        described = list(self.describe.each(pixels(), lambda own: own()))
+        described = list(self.describe.each(contents(), lambda encode: stored_pixels(encode())))
         found = seen_faces(pictures)
         faces = []
         for number, places in enumerate(found, start=1):
@@ -308,54 +280,31 @@ def as_video(path: Path) -> VideoFile:
 
 
 @contextmanager
-def read_clip(path: Path, settings: ExtractionSettings) -> Iterator[Clip]:
-    """Open what is judged of a video or an image: what `extract` would store, but of all its faces, in memory, one at a time.
+def read_clip(
+    path: Path,
+    settings: ExtractionSettings,
+    limits: ReadingLimits = ReadingLimits(),  # noqa: B008 - frozen
+) -> Iterator[Clip]:
+    """What is judged of a video or an image: what `extract` would store, but of all its faces, in memory, a few at a time.
 
-    Raises UnreadableVideo for content that cannot be read, also as the pictures are taken, OSError for a file that cannot be opened.
+    Raises UnreadableVideo for content that cannot be read, OSError for a file that cannot be opened, ReadingEnded where it is given up; all also as the pictures are taken.
     """
     video = as_video(path)
-    with open_clip(video) as source:
-        yield read_pictures(source, video, settings)
+    with decoding_threads() as threads:
+        arguments = (video, settings, threads)
+        with closing(read_apart(read_judged, video.paths, limits, *arguments)) as messages:
+            facts, _ = next(messages)
+            warnings: list[str] = []
 
+            def pictures() -> Iterator[tuple[Picture, Encode]]:
+                for said, content in messages:
+                    if isinstance(said, list):
+                        warnings.extend(said)
+                    else:
+                        yield Picture(**said), partial(bytes, content)
 
-def read_pictures(source: Source, video: VideoFile, settings: ExtractionSettings) -> Clip:
-    """What is judged of a clip that is open; `video` is its name. Raises UnreadableVideo like `read_clip`."""
-    wanted = evenly_spread(source.info.frame_count, settings.per_video)
-    tracks: list[FaceTrack | None] = [None]
-    warnings: list[str] = []
-    if settings.crop == "face":
-        tracks, left_out = _judged_faces(find_faces(source, video, wanted))
-        if left_out:
-            warnings.append(f"{left_out} more faces, smaller or seen for a shorter time, were not judged")
-
-    def pictures() -> Iterator[tuple[Picture, Pixels]]:
-        read = []
-        for frame in source.frames(wanted if tracks else ()):
-            read.append(frame.index)
-            for number, track in enumerate(tracks):
-                place = track.at(frame.index) if track else None
-                if track and not place:
-                    continue
-                box = place[0] if place else None
-                told = whole_pixels(box, frame.image) if box else None
-                picture = Picture(number, frame.index, frame.timestamp_s, told)
-                yield picture, partial(stored_pixels, frame, box, settings)
-        if tracks and (lost := note_lost(video, wanted, read)):
-            warnings.append(lost)
-
-    return Clip(source.info, len(wanted), len(tracks), warnings, pictures())
-
-
-def _judged_faces(tracks: list[FaceTrack]) -> tuple[list[FaceTrack | None], int]:
-    """The faces to judge, the main one first, and how many more there are."""
-    ranked = sorted(tracks, key=lambda track: -track.weight)
-    looks = len(ranked[0].looked) if ranked else 0
-    seen = [
-        track
-        for place, track in enumerate(ranked)
-        if place == 0 or len(track.faces) >= min(LEAST_LOOKS, looks)
-    ]
-    return list(seen[:MOST_FACES]), len(seen[MOST_FACES:])
+            info = VideoInfo(**facts["info"])
+            yield Clip(info, facts["wanted"], facts["faces"], warnings, pictures())
 
 
 def seen_faces(pictures: Sequence[Picture]) -> list[list[int]]:

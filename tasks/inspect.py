@@ -4,14 +4,16 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from storage.images import UnreadableImage, image_size
+from storage.isolation import ReadingLimits, read_apart
 from storage.manifest import LABEL_NAMES, TYPES, Status
-from storage.video import UnreadableVideo, VideoFile, evenly_spread, probe
+from storage.video import UnreadableVideo, VideoFile, evenly_spread
 from storage.workspace import Workspace
 from tasks.audit import find
 from tasks.catalogue import (
@@ -22,8 +24,9 @@ from tasks.catalogue import (
     video_files,
 )
 from tasks.clip import ExtractionSettings
-from tasks.extract import Extraction, extract
+from tasks.extract import Attempt, extract
 from tasks.progress import Progress
+from tasks.reading import Extraction, read_facts
 
 FACE_FRAMES = 4
 PROBED = ("width", "height", "fps", "duration_s", "codec", "has_audio")
@@ -36,19 +39,20 @@ def inspect(
     headers: bool = False,
     faces: int = 0,
     seed: int = 0,
+    limits: ReadingLimits = ReadingLimits(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """What `tasks.audit.find` finds in listed data sets; writes nothing beside them.
 
     By default from names and sizes alone. With `headers` every file is opened: its picture size, frame rate, length, codec
     and sound; a file that cannot be read is found out. With `faces`, faces are looked for in four frames of that many
-    videos of each class, evenly chosen, and headers are read too. Both need catalogues with fingerprints.
+    videos of each class, evenly chosen, and headers are read too. Both need catalogues with fingerprints; a video that cannot be read within `limits` counts as unreadable.
     """
     videos = join_data_sets(catalogues, group_by).to_pandas(types_mapper=TYPES.get)
     videos = videos.set_index("video_id", drop=False)
     wanted = video_files(catalogues) if headers or faces else []
     files = {video_id: video for video_id, video, _ in wanted}
-    _fill(videos, "read headers", files, _headers)
-    _fill(videos, "look for faces", _chosen(videos, files, faces), _face)
+    _fill(videos, "read headers", files, partial(_headers, limits=limits))
+    _fill(videos, "look for faces", _chosen(videos, files, faces), partial(_face, limits=limits))
     return find(videos.reset_index(drop=True), describe_data_sets(catalogues), seed)
 
 
@@ -75,17 +79,17 @@ def _fill(
         videos[name] = known.reindex(videos.index).combine_first(videos[name]) if name in videos else known
 
 
-def _headers(video: VideoFile) -> dict[str, Any]:
+def _headers(video: VideoFile, limits: ReadingLimits) -> dict[str, Any]:
     try:
         if video.kind == "images":
             width, height = image_size(video.paths[0])
             return {"width": width, "height": height, "codec": "images", "has_audio": False}
-        info = probe(video.paths[0])
+        ((info, _),) = read_apart(read_facts, video.paths, limits, video)
     except UnreadableVideo as error:
         return {"status": Status.UNREADABLE.value, "reason": error.reason}
     except (UnreadableImage, OSError) as error:
         return {"status": Status.UNREADABLE.value, "reason": str(error)}
-    return {name: getattr(info, name) for name in PROBED} | {"reason": info.note}
+    return {name: info[name] for name in PROBED} | {"reason": info["note"]}
 
 
 def _chosen(videos: pd.DataFrame, files: Mapping[str, VideoFile], count: int) -> dict[str, VideoFile]:
@@ -101,12 +105,12 @@ def _chosen(videos: pd.DataFrame, files: Mapping[str, VideoFile], count: int) ->
     return chosen
 
 
-def _face(video: VideoFile) -> dict[str, Any]:
+def _face(video: VideoFile, limits: ReadingLimits) -> dict[str, Any]:
     """The median height of the face, or why there is none."""
     settings = ExtractionSettings(per_video=FACE_FRAMES, crop="face", crop_margin=0, max_edge=64)
     with tempfile.TemporaryDirectory() as name:
         output = Path(name)
-        extract(output, Workspace(output), video, settings)
+        extract(output, Workspace(output), video, settings, Attempt(limits))
         extraction = Extraction.model_validate_json((output / "extraction.json").read_text("utf-8"))
     heights = [frame.face_box["height"] for frame in extraction.frames if frame.face_box]
     if extraction.status != Status.OK:

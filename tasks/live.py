@@ -9,8 +9,9 @@ from pydantic import Field
 from storage.stream import StreamReader, Window
 from storage.stream_source import Patience, stream_source
 from storage.video import VideoFile
-from tasks.detect import Detector, read_pictures
+from tasks.detect import Detector
 from tasks.judgement import Judgement
+from tasks.pictures import read_pictures
 
 
 class LiveError(ValueError):

@@ -55,6 +55,16 @@ def write_clip(
     return path
 
 
+def read_here(patch: pytest.MonkeyPatch) -> None:
+    """Have clips read in the test's own process, where it can patch what reads them."""
+
+    def here(reading, paths, limits, *arguments):
+        return reading(*arguments)
+
+    for module in ("tasks.extract", "tasks.detect", "tasks.clip_evidence"):
+        patch.setattr(f"{module}.read_apart", here)
+
+
 @pytest.fixture
 def make_clip(tmp_path: Path) -> Callable[..., Path]:
     """`make_clip(name, frames, ...)` writes a clip of known frames into the test's folder; see `write_clip`."""

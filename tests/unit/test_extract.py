@@ -15,6 +15,7 @@ from storage.video import VideoFile, VideoReader
 from storage.workspace import Workspace
 from tasks.clip import ExtractionSettings
 from tasks.extract import EXTRACT, extract
+from tests.unit.conftest import read_here
 
 REFERENCE = os.environ.get("FOURIER_DEEPFAKE_REFERENCE")
 
@@ -208,6 +209,7 @@ def test_frames_without_the_face_are_skipped_and_counted(run, make_clip, monkeyp
     def bright_is_a_face(image):
         return [Face(Box(10, 10, 20, 20), 0.95)] if image.mean() > 100 else []
 
+    read_here(monkeypatch)
     monkeypatch.setattr("tasks.clip.detect_faces", bright_is_a_face)
     written, output = run(video_at(make_clip("clip.mp4", 40)), crop="face", per_video=40, crop_margin=0.1)
     found = [frame["frame_index"] for frame in written["frames"]]

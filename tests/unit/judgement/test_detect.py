@@ -28,7 +28,7 @@ from tasks.judgement_files import OutputError, judgement_file
 from tasks.model import open_model
 from tasks.transfer import TRANSFER
 from tasks.weighing import Familiarity, Scale
-from tests.unit.conftest import write_clip
+from tests.unit.conftest import read_here, write_clip
 from tests.unit.judgement.conftest import SETTINGS, SIZE, picture, video_row
 
 FINE = {"crf": "1", "preset": "ultrafast"}
@@ -65,6 +65,7 @@ def detector(folder):
 def two_faces(monkeypatch):
     """Faces wherever they are looked for: one in each half of the frame."""
     boxes = [Box(2, 8, 24, 24), Box(38, 8, 20, 20)]
+    read_here(monkeypatch)
     monkeypatch.setattr("tasks.clip.detect_faces", lambda _: [Face(box, 0.99) for box in boxes])
 
 
@@ -73,6 +74,7 @@ def test_detection_scores_a_clip_as_the_evaluation_of_a_data_set_does(
     world, new_world, clips, monkeypatch, crop
 ):
     faces = [Face(Box(2, 8, 24, 24), 0.99)]
+    read_here(monkeypatch)
     monkeypatch.setattr("tasks.clip.detect_faces", lambda _: faces)
     settings = ExtractionSettings(per_video=6, crop=crop)
     model = open_model(world.folder("bundle"))
@@ -150,6 +152,7 @@ def test_a_second_face_that_is_seen_once_is_taken_for_none(folder, clips, monkey
         faces = [Face(Box(2, 8, 24, 24), 0.99)]
         return [*faces, Face(Box(38, 8, 20, 20), 0.99)] if next(looks) == 3 else faces
 
+    read_here(monkeypatch)
     monkeypatch.setattr("tasks.clip.detect_faces", once)
     detector = Detector.load(folder)
     detector.settings = ExtractionSettings(per_video=6, crop="face")
@@ -170,10 +173,10 @@ def test_a_file_that_grows_while_it_is_read_gets_no_verdict(detector, tmp_path, 
     path = write_clip(tmp_path / "growing.mp4", 8)
     read = detect.read_clip
 
-    def and_grow(path, settings):
+    def and_grow(path, *limits):
         with path.open("ab") as file:
             file.write(b"more")
-        return read(path, settings)
+        return read(path, *limits)
 
     monkeypatch.setattr(detect, "read_clip", and_grow)
     judged = detector.judge(path)

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from flows.cli import app
-from storage.video import VideoReader
+from storage.isolation import ReadingLimits
 from tasks import detect
 from tasks.bundle import sha256
 from tasks.detect import Detector
@@ -225,13 +225,14 @@ def test_a_picture_too_small_for_the_detector_is_a_failure_and_not_real(detector
     assert judged.reason.startswith("the detector gives no number for its pictures: they are too small")
 
 
-def test_8k_is_judged_in_bounded_memory(detector, make_clip):
+def test_8k_is_judged_in_bounded_memory(detector, make_clip, monkeypatch):
     grey = np.full((4320, 7680, 3), 90, np.uint8)
     settings = {"codec": "mjpeg", "pixels": "yuvj420p", "options": {}, "size": (7680, 4320)}
     path = fake(make_clip, "clip.mov", frames=2, picture=lambda _: grey, **settings)
+    monkeypatch.setattr(detector, "limits", ReadingLimits(memory_limit_mb=1024))
     judged, taken = peak(lambda: detector.judge(path))
     assert (judged.status, judged.width, judged.height) == ("scored", 7680, 4320)
-    assert taken < 2.5 * GIGABYTE
+    assert taken < 1.5 * GIGABYTE
 
 
 def test_an_animated_gif_is_judged_as_a_video(detector, make_clip):
@@ -255,7 +256,10 @@ def three_hours(path, source):
             file.mux(packet)
 
 
-def test_three_hours_are_judged_from_all_over_them_in_bounded_memory(detector, make_clip, tmp_path):
+def test_three_hours_are_judged_from_all_over_them_in_bounded_memory(
+    detector, make_clip, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(detector, "limits", ReadingLimits(memory_limit_mb=512))
     plain = {"x264-params": "bframes=0:scenecut=0:keyint=50"}
     source = fake(make_clip, frames=50, rate=5, group=50, options=EXACT | plain)
     three_hours(tmp_path / "long.mp4", source)
@@ -282,9 +286,9 @@ def test_a_file_that_changes_while_it_is_read_has_no_verdict(detector, make_clip
     path = fake(make_clip)
     read = detect.read_clip
 
-    def and_change(path, settings):
+    def and_change(path, *limits):
         change(path)
-        return read(path, settings)
+        return read(path, *limits)
 
     monkeypatch.setattr(detect, "read_clip", and_change)
     judged = detector.judge(path)
@@ -295,14 +299,13 @@ def test_a_file_that_changes_while_it_is_read_has_no_verdict(detector, make_clip
 def test_a_clip_for_which_the_memory_does_not_suffice_is_a_failure_and_no_crash(
     detector, make_clip, monkeypatch
 ):
-    def run_out(self, packet):
-        raise av.error.MemoryError(12, "Cannot allocate memory")
-
-    path = fake(make_clip)
-    monkeypatch.setattr(VideoReader, "_decode", run_out)
+    grey = np.full((9000, 11000, 3), 90, np.uint8)
+    settings = {"codec": "mjpeg", "pixels": "yuvj420p", "options": {}, "size": (11000, 9000)}
+    path = fake(make_clip, "clip.mov", frames=1, picture=lambda _: grey, **settings)
+    monkeypatch.setattr(detector, "limits", ReadingLimits(memory_limit_mb=512))
     judged = detector.judge(path)
     assert judged.status == "failed"
-    assert judged.reason.startswith("needs more memory than there is")
+    assert judged.reason.startswith("needs more memory than memory_limit_mb (512) allows")
 
 
 def describe(folder, **values):

@@ -18,7 +18,7 @@ from tasks.evidence import EvidenceError, evidence_file, write_report
 from tasks.explore import read_split, usable_videos, video_profiles
 from tasks.judgement_files import OutputError
 from tasks.spectral_bands import FRAMES, read_bands, write_bands
-from tests.unit.conftest import write_clip
+from tests.unit.conftest import read_here, write_clip
 from tests.unit.judgement.conftest import SIZE, picture, violations
 
 HOSTILE = "<img src=x onerror=alert(1)> & \"'.mp4"
@@ -69,6 +69,7 @@ def face_detector(folder):
     detector = Detector.load(folder)
     detector.settings = ExtractionSettings(per_video=6, crop="face", format="png", crop_margin=0)
     with pytest.MonkeyPatch.context() as patch:
+        read_here(patch)
         patch.setattr("tasks.clip.detect_faces", lambda _: [Face(box, 0.99) for box in BOXES])
         yield detector
 

@@ -13,10 +13,11 @@ from fourier_model.faces import Box, Face
 from storage.stream_source import Patience, StreamError
 from storage.video import VideoFile, VideoReader
 from tasks.clip import ExtractionSettings
-from tasks.detect import Detector, read_pictures
+from tasks.detect import Detector
 from tasks.judgement import Judgement
 from tasks.live import Live, LiveError
-from tests.unit.conftest import write_clip
+from tasks.pictures import read_pictures
+from tests.unit.conftest import read_here, write_clip
 from tests.unit.judgement.conftest import SIZE, picture
 from tests.unit.streams import sending, serving
 
@@ -67,6 +68,7 @@ def test_the_window_of_a_stream_is_judged_as_the_file_of_the_same_frames(
     world, tmp_path, noise, monkeypatch, crop
 ):
     boxes = [Box(2, 8, 24, 24), Box(38, 8, 20, 20)]
+    read_here(monkeypatch)
     monkeypatch.setattr("tasks.clip.detect_faces", lambda _: [Face(box, 0.99) for box in boxes])
     detector = Detector.load(world.folder("bundle"))
     detector.settings = ExtractionSettings(per_video=FRAMES, crop=crop)
