@@ -47,7 +47,7 @@ def walk_through(root: Path, workspace: Path) -> dict[str, Cost]:
 
     from flows.config import load_settings
     from flows.explore import explore_split
-    from flows.observe import quick_alone, task_runner
+    from flows.observe import quick_alone
     from flows.prepare import list_videos, prepare_videos
     from flows.walk import Calls, Plan, Run
     from storage.workspace import Workspace
@@ -65,7 +65,7 @@ def walk_through(root: Path, workspace: Path) -> dict[str, Cost]:
             with measured(stage.name, found):
                 return super().map(stage, calls)
 
-    @flow(task_runner=task_runner("threads", None))
+    @flow
     def grow() -> None:
         walk = Measured(Workspace(workspace).prepare())
         with measured("list", found):

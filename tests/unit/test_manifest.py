@@ -1,0 +1,60 @@
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.layouts.base import DataSetSettings
+from storage.manifest import FRAME_SCHEMA, column_writer, write_rows
+from tasks.audit import face_heights
+from tasks.catalogue import list_data_set
+
+VIDEOS = 2000
+
+
+def frame(video, index, height=None):
+    box = height and {"x": 0, "y": 0, "width": 9, "height": height}
+    values = (video, index, index / 25, f"extract/{video}/{index}.png", box, box and 0.5)
+    return dict(zip(FRAME_SCHEMA.names, values, strict=True))
+
+
+@given(st.lists(st.integers(0, 7), max_size=6))
+def test_frames_written_by_columns_are_the_file_of_the_same_rows(tmp_path_factory, counts):
+    folder = tmp_path_factory.mktemp("frames")
+    videos = [
+        [frame(str(video), index, index) for index in range(count)] for video, count in enumerate(counts)
+    ]
+    with_groups_of_four(folder, videos)
+    assert (folder / "columns.parquet").read_bytes() == (folder / "rows.parquet").read_bytes()
+
+
+def with_groups_of_four(folder, videos):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("storage.manifest.ROW_GROUP", 4)
+        write_rows(folder / "rows.parquet", [row for rows in videos for row in rows], FRAME_SCHEMA)
+        with column_writer(folder / "columns.parquet", FRAME_SCHEMA) as write:
+            for rows in videos:
+                write({name: [row[name] for row in rows] for name in FRAME_SCHEMA.names})
+
+
+def test_the_face_of_a_video_is_the_median_of_the_frames_that_have_one(tmp_path):
+    rows = [frame("a", 0, 10), frame("a", 1, 30), frame("a", 2), frame("b", 0), frame("c", 0, 7)]
+    write_rows(tmp_path / "frames.parquet", rows, FRAME_SCHEMA)
+    assert face_heights(tmp_path / "frames.parquet").to_dict() == {"a": 20.0, "c": 7.0}
+
+
+def test_a_listed_video_takes_less_than_half_a_kilobyte(tmp_path):
+    for number in range(VIDEOS):
+        path = (
+            tmp_path / "set" / ("fake" if number % 2 else "real") / f"{number // 500}" / f"clip{number}.mp4"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number)
+    settings = DataSetSettings(uri=str(tmp_path / "set"))
+    list_data_set(settings, tmp_path / "set")  # what is imported or kept once
+    tracemalloc.start()
+    catalogue = list_data_set(settings, tmp_path / "set")
+    held = tracemalloc.get_traced_memory()[0] + catalogue.videos.nbytes
+    tracemalloc.stop()
+    assert len(catalogue.videos) == VIDEOS
+    assert held / VIDEOS < 512
