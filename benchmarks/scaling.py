@@ -121,7 +121,7 @@ def main() -> None:
     for size in asked.sizes:
         profile = ["--profile", str(asked.profile)] if asked.profile and size == max(asked.sizes) else []
         with tempfile.TemporaryDirectory() as name:
-            os.environ.update(PREFECT_DEFAULTS, PREFECT_HOME=f"{name}/prefect")
+            os.environ |= PREFECT_DEFAULTS | os.environ | {"PREFECT_HOME": f"{name}/prefect"}
             said: Any = in_process(
                 ["-m", "benchmarks.scaling", "--sizes", str(size), "--one", name, *profile]
             )
