@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from fourier_model.blending import blend_target, self_blend
 from fourier_model.degradation import degrade
 from fourier_model.detector import resizing
 from fourier_model.frequency import SpectralVector
-from fourier_model.scoring import FrameError, read_frame
+from fourier_model.scoring import load_frame, read_frame
 from fourier_model.settings import AugmentationSettings
 
 Lookup = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
@@ -119,7 +118,10 @@ def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def native_images(paths: Sequence[Path], memory: float) -> Callable[[int], NDArray[np.uint8]]:
-    """Decoded frames, uint8 RGB in their native sizes, by number; held where they fit into `memory` GiB, else read every time."""
+    """Decoded frames, uint8 RGB in their native sizes, by number; held where they fit into `memory` GiB, else read every time.
+
+    Raises FrameError, as what it returns does, where a file is missing or no image.
+    """
     held: list[NDArray[np.uint8]] = []
     room = memory * 2**30
     for path in paths:
@@ -131,12 +133,8 @@ def native_images(paths: Sequence[Path], memory: float) -> Callable[[int], NDArr
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:
-    """Raises FrameError where the file is missing or no image."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        message = f"{path} cannot be read as a frame: expected a JPEG or PNG image"
-        raise FrameError(message)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    # OpenCV would give the missing part of a truncated JPEG as grey.
+    return np.asarray(load_frame(path), np.uint8)
 
 
 def stored_images(frames: Frames, size: int, memory: float, *, spectra: bool) -> Lookup:

@@ -119,6 +119,15 @@ def test_a_frame_that_cannot_be_read_is_named(frames, tmp_path):
         images(Frames([broken], np.array([0]), ["a"], POINTS[None]))
 
 
+def test_a_frame_that_is_cut_off_is_no_frame_that_ends_in_grey(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (EDGE, EDGE, 3), dtype=np.uint8)
+    path = tmp_path / "cut.jpg"
+    write_image(path, image)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(FrameError, match=r"cut\.jpg cannot be read as a frame"):
+        images(Frames([path], np.array([0]), ["a"]), noise=1.0)
+
+
 def test_units_stay_together_and_every_epoch_is_in_another_order():
     starts = np.array([0, 2, 3, 5, 7])
     batches = shuffled(rows(np.arange(7)), np.zeros((7, 1)), np.ones(7), starts, 7, 20, 0)
