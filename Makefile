@@ -29,7 +29,8 @@ run: install ## Run the whole pipeline on the sample data set and print where th
 test: $(VENV)/.installed-dev ## Run the tests (under 10 minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-slow: $(VENV)/.installed-dev ## Run the slower tests too: whole pipelines, worker, label shuffles
+test-slow: $(VENV)/.installed-dev ## Run the slower tests too: whole pipelines, workers and clusters, label shuffles
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,ray]'
 	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
@@ -51,7 +52,7 @@ ablation: install ## What attention and the frequency branch are worth on the sa
 constraints: $(VENV)/.installed-dev ## Resolve the dependencies again into constraints.txt
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 \
-		pyproject.toml --extra azure --extra export --extra gcs --extra s3 --group dev --group bench --output-file constraints.txt
+		pyproject.toml --extra azure --extra dask --extra export --extra gcs --extra ray --extra s3 --group dev --group bench --output-file constraints.txt
 
 clean: ## Remove the environment and what tools left; the workspace stays
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -69,7 +69,11 @@ SetOption = Annotated[
     ),
 ]
 RunnerOption = Annotated[
-    Literal["threads", "processes"], typer.Option("--runner", help="Where videos are worked on in parallel.")
+    Literal["threads", "processes", "dask", "ray"],
+    typer.Option(
+        "--runner",
+        help="Where videos are worked on in parallel; dask and ray: on the cluster that DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names, else in processes here.",
+    ),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -1,14 +1,19 @@
 """How a run is carried out: where, how many at once, and what it may lose. Nothing of it changes a result, and no cache key holds it."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
+from flows.clusters import dask_runner, ray_runner
 from tasks.skipped import DEFAULT_LIMIT, LIMIT
 
-Runner = Literal["threads", "processes"]
+Runner = Literal["threads", "processes", "dask", "ray"]
 
 
 class Execution(BaseModel):
@@ -16,7 +21,10 @@ class Execution(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    runner: Runner = Field("threads", description="Where videos are worked on: in threads, or in processes.")
+    runner: Runner = Field(
+        "threads",
+        description="Where videos are worked on: in threads, in processes, or on a cluster of Dask or Ray: the one that DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names, else one of processes on this machine.",
+    )
     workers: int | None = Field(
         None, ge=1, le=1024, description="How many at once; the number of processors by default."
     )
@@ -31,12 +39,28 @@ class Execution(BaseModel):
         """How many batches of videos are worked on at once."""
         return self.workers or os.cpu_count() or 1
 
-    def task_runner(self) -> TaskRunner[Any]:
-        """The task runner for mapped stages."""
-        count = self.concurrency
-        if self.runner == "processes":
-            return ProcessPoolTaskRunner(max_workers=count)
-        return ThreadPoolTaskRunner(max_workers=count)
+    @contextmanager
+    def started(self) -> Iterator[TaskRunner[Any]]:
+        """A task runner for mapped stages. Raises ClusterError where a cluster cannot be used."""
+        runner = self._task_runner()
+        if self.runner == "threads":
+            with runner:
+                yield runner
+            return
+        # Processes are told where the server is: each would start a temporary one of its own.
+        with get_client(sync_client=True) as client:
+            server = {PREFECT_API_URL: str(client.api_url)}
+        with temporary_settings(server), runner:
+            yield runner
+
+    def _task_runner(self) -> TaskRunner[Any]:
+        makers: dict[str, Callable[[int], TaskRunner[Any]]] = {
+            "threads": ThreadPoolTaskRunner,
+            "processes": ProcessPoolTaskRunner,
+            "dask": dask_runner,
+            "ray": ray_runner,
+        }
+        return makers[self.runner](self.concurrency)
 
 
 ON_THREADS = Execution()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from prefect.futures import as_completed
 from prefect.utilities.annotations import quote
 
+from flows.clusters import WorkersLostError, lost_workers
 from flows.execution import ON_THREADS, Execution
 from storage.workspace import Workspace
 from tasks.progress import Progress
@@ -30,6 +31,7 @@ STAGES = (
 BATCHES_A_WORKER = 4
 LARGEST_BATCH = 32  # videos
 MOST_HELD = 10_000  # calls
+MOST_STARTS = 3  # of a runner whose workers die
 
 
 @dataclass(slots=True)
@@ -116,11 +118,34 @@ class Run:
         return Mapped(artifacts=artifacts, failures=failures)
 
     def _run(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
-        """Run calls in batches, which are given as they end; without any, no runner is started."""
-        if not calls:
-            return
+        """Run calls in batches, which are given as they end; without any, no runner is started.
+
+        What is left when a worker dies and takes its runner along is given to a new one. Raises WorkersLostError where that goes on.
+        """
+        left = dict(calls)
+        for start in range(MOST_STARTS):
+            if not left:
+                return
+            try:
+                for batch in self._submit(stage, left):
+                    for name in (*batch.artifacts, *batch.failures):
+                        del left[name]
+                    yield batch
+            except lost_workers() as error:
+                logger.warning(
+                    "%s: workers died (%s); %d videos are left", stage.name, type(error).__name__, len(left)
+                )
+                if start + 1 == MOST_STARTS:
+                    message = (
+                        f"{stage.name}: workers died {MOST_STARTS} times, out of memory perhaps, with {len(left)} of {len(calls)} videos left: "
+                        "what is finished is kept; run it again with fewer --workers or more memory"
+                    )
+                    raise WorkersLostError(message) from error
+
+    def _submit(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
+        """Run calls in batches on one runner."""
         task = stage.batch(self.workspace)
-        with self.execution.task_runner() as runner:
+        with self.execution.started() as runner:
             futures = [
                 runner.submit(task, {"label": _label(stage, batch), "calls": batch})
                 for batch in batches(calls, self.execution.concurrency)
