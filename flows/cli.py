@@ -87,6 +87,16 @@ MaxSkippedOption = Annotated[
         help="Fail where more videos are skipped; a share allows one at least.",
     ),
 ]
+TimeLimitOption = Annotated[
+    float,
+    typer.Option(
+        "--time-limit",
+        min=0.01,
+        max=8760,
+        metavar="HOURS",
+        help="Longest that a stage, or a batch of videos, may take.",
+    ),
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Fail where any video is skipped.")]
 ModelOption = Annotated[
     str | None,
@@ -149,10 +159,11 @@ def flow_command(work: Work) -> Work:
         workers: WorkersOption = None,
         max_skipped: MaxSkippedOption = "5%",
         strict: StrictOption = False,
+        time_limit: TimeLimitOption = 24.0,
         as_json: JsonOption = False,
     ) -> None:
         with _work(workspace) as root:
-            execution = _execution(runner, workers, max_skipped, strict=strict)
+            execution = _execution(runner, workers, max_skipped, time_limit, strict=strict)
             summary = work(_settings(datasets, preset, config, overrides), root, execution)
         _print(summary, as_json)
 
@@ -228,6 +239,7 @@ def evaluate(
     workers: WorkersOption = None,
     max_skipped: MaxSkippedOption = "5%",
     strict: StrictOption = False,
+    time_limit: TimeLimitOption = 24.0,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a trained detector on other data sets: all their usable videos are the test, nothing is chosen on them.
@@ -242,7 +254,7 @@ def evaluate(
         folder = _model_folder(model, root)
         settings = evaluation_settings(open_model(folder), config, overrides or (), datasets or ())
         asked = {"robustness": robustness, "adversarial": adversarial}
-        execution = _execution(runner, workers, max_skipped, strict=strict)
+        execution = _execution(runner, workers, max_skipped, time_limit, strict=strict)
         evaluated = evaluate(settings, str(folder), root, **asked, execution=execution)
         summary = evaluate_summary(root, folder, evaluated)
     _print(summary, as_json)
@@ -405,6 +417,7 @@ def protocol(
     workers: WorkersOption = None,
     max_skipped: MaxSkippedOption = "5%",
     strict: StrictOption = False,
+    time_limit: TimeLimitOption = 24.0,
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge a detector for each fold, held-out method or compression, and print one table of them.
@@ -416,7 +429,7 @@ def protocol(
         from flows.summary import print_protocol, protocol_summary
 
         settings = _settings(datasets, preset, config, overrides)
-        execution = _execution(runner, workers, max_skipped, strict=strict)
+        execution = _execution(runner, workers, max_skipped, time_limit, strict=strict)
         summary = protocol_summary(root, protocol(settings, name, root, execution))
     print_protocol(summary, as_json)
 
@@ -605,14 +618,18 @@ def _settings(
     return load_settings(preset, config, overrides or (), datasets or ())
 
 
-def _execution(runner: str, workers: int | None, max_skipped: str, *, strict: bool) -> "Execution":
+def _execution(
+    runner: str, workers: int | None, max_skipped: str, time_limit: float, *, strict: bool
+) -> "Execution":
     """How to carry a run out. Raises SkipLimitError for a limit that is none."""
     from flows.execution import Execution
     from tasks.skipped import STRICT, most_skipped
 
     limit = STRICT if strict else max_skipped
     most_skipped(limit, videos=0)
-    return Execution.model_validate({"runner": runner, "workers": workers, "max_skipped": limit})
+    return Execution.model_validate(
+        {"runner": runner, "workers": workers, "max_skipped": limit, "time_limit_h": time_limit}
+    )
 
 
 def _model_folder(model: str | None, workspace: str) -> Path:

@@ -34,6 +34,18 @@ class Execution(BaseModel):
         description="Most videos that may be skipped, as a share (5%, one video at least) or a number (0: none); the run fails where there are more.",
     )
 
+    time_limit_h: float = Field(
+        24.0,
+        gt=0,
+        le=8760,
+        description="Longest that one task may take, hours: a stage, or a batch of videos. What is finished is kept.",
+    )
+
+    @property
+    def time_limit_s(self) -> float:
+        """Longest that one task may take, seconds."""
+        return 3600.0 * self.time_limit_h
+
     @property
     def concurrency(self) -> int:
         """How many batches of videos are worked on at once."""

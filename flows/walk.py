@@ -15,7 +15,7 @@ from flows.clusters import WorkersLostError, lost_workers
 from flows.execution import ON_THREADS, Execution
 from storage.workspace import Workspace
 from tasks.progress import Progress
-from tasks.stage import PENDING, Artifact, Lookup, Made, Mapped, Stage
+from tasks.stage import PENDING, Artifact, Lookup, Made, Mapped, Stage, TimeLimitError
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +84,19 @@ class Run:
     def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
         """Run the stage, or take it from the cache."""
         found = stage.lookup(self.workspace, inputs)
+<<<<<<< HEAD
         task = stage.task(self.workspace, refresh=found.artifact is None)
         # Quoted, since Prefect would look for futures in all of it.
         state: Any = task(label, quote(inputs), return_state=True)
+=======
+        task = stage.task(
+            self.workspace, refresh=found.artifact is None, time_limit_s=self.execution.time_limit_s
+        )
+        state: Any = task(label, inputs, return_state=True)
+>>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
         self._note(stage, found, cached=state.name == "Cached")
+        if state.name == "TimedOut":
+            raise TimeLimitError(stage.name, self.execution.time_limit_s)
         artifact: Artifact = state.result()
         return artifact
 
@@ -144,7 +153,7 @@ class Run:
 
     def _submit(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
         """Run calls in batches on one runner."""
-        task = stage.batch(self.workspace)
+        task = stage.batch(self.workspace, self.execution.time_limit_s)
         with self.execution.started() as runner:
             futures = [
                 runner.submit(task, {"label": _label(stage, batch), "calls": batch})

@@ -2,7 +2,12 @@
 
 import json
 import logging
+<<<<<<< HEAD
 import platform
+=======
+import math
+import time
+>>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,11 +17,14 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.results import ResultRecord, ResultRecordMetadata
 from prefect.serializers import JSONSerializer
 from pydantic import BaseModel, ConfigDict, JsonValue
+from typing_extensions import override
 
+<<<<<<< HEAD
 from storage.fingerprint import (
     canonical_json,
     digest_json,
@@ -26,10 +34,30 @@ from storage.fingerprint import (
     json_items,
 )
 from storage.workspace import Workspace, write_whole
+=======
+from storage.fingerprint import digest_json, fingerprint, folder_fingerprints
+from storage.workspace import Workspace, told_of_a_full_disk, write_whole
+from tasks.patience import PAUSES_S, given_up, may_heal, patiently
+>>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
 
 logger = logging.getLogger(__name__)
 
 LISTED_DIGESTS = 8
+
+
+class TimeLimitError(RuntimeError):
+    """A stage took longer than it may."""
+
+    def __init__(self, stage: str, limit_s: float) -> None:
+        super().__init__(stage, limit_s)  # its arguments, so that it comes whole out of other processes
+        self.stage, self.limit_s = stage, limit_s
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"{self.stage} took longer than --time-limit {self.limit_s / 3600:g} hours: what is finished is kept; look at what holds it up, "
+            "or allow more and call the same again"
+        )
 
 
 class Artifact(BaseModel):
@@ -250,24 +278,34 @@ class Stage:
         """`execute`, and write the record that Prefect would write, so that `lookup` and Prefect's cache find the artifact."""
         artifact = self.execute(workspace, inputs)
         record = workspace.cache / self.policy.key(inputs)
+<<<<<<< HEAD
         write_whole(record, _record_of(artifact, str(record.resolve())))
+=======
+        metadata = ResultRecordMetadata(storage_key=str(record.resolve()), serializer=JSONSerializer())
+        with told_of_a_full_disk(workspace.root):
+            write_whole(record, ResultRecord(result=artifact, metadata=metadata).serialize())
+>>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
         return artifact
 
-    def keep_all(self, workspace: Workspace, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+    def keep_all(
+        self, workspace: Workspace, calls: Mapping[str, Mapping[str, Any]], time_limit_s: float = math.inf
+    ) -> Mapped:
         """`keep` each of some calls by name, one after the other, unless it is there: a worker that was killed may have left some.
 
-        A file that the disk refuses is a reason, not the end of the rest.
+        A file that the disk refuses is a reason, not the end of the rest. Raises TimeLimitError after the call in whose midst the limit is reached.
         """
         artifacts, failures = {}, {}
+        end = time.monotonic() + time_limit_s
         for name, inputs in calls.items():
+            if time.monotonic() > end:
+                raise TimeLimitError(self.name, time_limit_s)
             try:
                 found = self._found(workspace, inputs)
-                artifacts[name] = Made.of(
-                    found.artifact if found and found.artifact else self.keep(workspace, inputs)
-                )
+                artifact = found.artifact if found else None
+                artifacts[name] = Made.of(artifact or patiently(self.keep, workspace, inputs))
             except OSError as error:
                 logger.warning("%s failed: %s", name, error)
-                failures[name] = " ".join(str(error).split())
+                failures[name] = " ".join(str(error).split()) + given_up(error)
         return Mapped(artifacts=artifacts, failures=failures)
 
     def lookup(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup:
@@ -302,8 +340,13 @@ class Stage:
             return Lookup(None, f"{workspace} does not have it yet")
         return Lookup(artifact, "nothing changed")
 
-    def task(self, workspace: Workspace, *, refresh: bool = False) -> Task[..., Artifact]:
-        """The Prefect task: `task(label, workspace_root, inputs)`; `refresh` runs it whatever the cache holds."""
+    def task(
+        self, workspace: Workspace, *, refresh: bool = False, time_limit_s: float | None = None
+    ) -> Task[..., Artifact]:
+        """The Prefect task: `task(label, inputs)`; `refresh` runs it whatever the cache holds.
+
+        It is tried again where an error may heal by itself, and ends after `time_limit_s`.
+        """
 
         def run(label: str, inputs: dict[str, Any]) -> Artifact:
             logger.info("%s", label)
@@ -321,15 +364,22 @@ class Stage:
             result_serializer="json",
             refresh_cache=refresh,
             cache_result_in_memory=False,
+<<<<<<< HEAD
             tags=[self.machine_tag] if self.heavy and refresh else None,  # what is cached waits for nobody
+=======
+            retries=len(PAUSES_S),
+            retry_delay_seconds=list(PAUSES_S),
+            retry_condition_fn=_heals,
+            timeout_seconds=time_limit_s,
+>>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
         )
 
-    def batch(self, workspace: Workspace) -> Task[..., Mapped]:
+    def batch(self, workspace: Workspace, time_limit_s: float = math.inf) -> Task[..., Mapped]:
         """The Prefect task of many calls: `task(label, calls)`, with `calls` by name; each keeps a record of its own."""
 
         def run(label: str, calls: dict[str, dict[str, Any]]) -> Mapped:
             logger.info("%s", label)
-            return self.keep_all(workspace, calls)
+            return self.keep_all(workspace, calls, time_limit_s)
 
         return Task(
             run,
@@ -360,10 +410,20 @@ class Stage:
         return "; ".join(changes) if changes else f"its code changed to version {self.version}"
 
 
+<<<<<<< HEAD
 def _record_of(artifact: Artifact, place: str) -> bytes:
     """The record that Prefect would write at `place`, which is of no meaning to who reads it."""
     metadata = ResultRecordMetadata(storage_key=place, serializer=JSONSerializer())
     return ResultRecord(result=artifact, metadata=metadata).serialize()
+=======
+def _heals(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
+    """Whether a task that failed is tried again."""
+    error = state.data
+    heals = isinstance(error, BaseException) and may_heal(error)
+    if heals:
+        logger.warning("%s: %s; again in some seconds", task_run.name, error)
+    return heals
+>>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
 
 
 def _read_record(path: Path) -> Artifact | None:

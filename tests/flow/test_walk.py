@@ -1,4 +1,6 @@
+import pickle
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,12 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from pydantic import BaseModel, ConfigDict
 
+from flows.execution import ON_THREADS, Execution
 from flows.observe import quick_alone
-from flows.walk import Plan, Run, Step, actions, reasons
+from flows.walk import Plan, Run, Step, actions, batches, reasons
 from storage.workspace import Workspace
-from tasks.stage import Mapped, Stage
+from tasks import patience, stage
+from tasks.stage import Mapped, Stage, TimeLimitError
 
 
 class Number(BaseModel):
@@ -21,6 +25,11 @@ class Number(BaseModel):
 
 
 def square(output: Path, workspace: Workspace, number: Number) -> None:
+    with (workspace.root / "asked").open("a") as file:
+        file.write(f"{number.value}\n")
+    if number.value == UNREACHABLE:
+        message = "the server is gone"
+        raise ConnectionResetError(message)
     if number.value < 0:
         message = f"{number.value} cannot be read"
         raise OSError(message)
@@ -31,10 +40,17 @@ def square(output: Path, workspace: Workspace, number: Number) -> None:
 
 
 def add(output: Path, workspace: Workspace, squares: Mapped, offset: int) -> None:
+    while offset == ENDLESS:
+        time.sleep(0.01)
+    if offset == BUSY and (workspace.root / "asked").read_text().count("busy") < 2:
+        with (workspace.root / "asked").open("a") as file:
+            file.write("busy\n")
+        raise TimeoutError
     folders = [artifact.folder(workspace) for artifact in squares.artifacts.values()]
     (output / "sum").write_text(str(sum(int((folder / "square").read_text()) for folder in folders) + offset))
 
 
+UNREACHABLE, ENDLESS, BUSY = 500, 1000, 2000
 SQUARE = Stage("extract", version=1, function=square)
 ADD = Stage("train", version=1, function=add)
 
@@ -45,8 +61,10 @@ def describe(walk, values, offset):
 
 
 @flow
-def add_squares(root: str, values: list[int], offset: int = 0) -> tuple[int, Mapped, list[Step]]:
-    run = Run(Workspace(Path(root)).prepare())
+def add_squares(
+    root: str, values: list[int], offset: int = 0, execution: Execution = ON_THREADS
+) -> tuple[int, Mapped, list[Step]]:
+    run = Run(Workspace(Path(root)).prepare(), execution)
     total, squares = describe(run, values, offset)
     return int((total.folder(run.workspace) / "sum").read_text()), squares, run.steps
 
@@ -135,6 +153,75 @@ def test_one_item_that_cannot_be_read_is_a_reason_and_not_the_end_of_the_rest(tm
     total, squares, _ = add_squares(str(tmp_path), [1, -2, 3])
     assert total == 10
     assert squares.failures == {"-2": "-2 cannot be read"}
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    for module in (patience, stage):
+        monkeypatch.setattr(module, "PAUSES_S", (0.0, 0.0, 0.0))
+
+
+def test_a_server_that_is_gone_is_asked_again_and_what_was_given_up_is_said(tmp_path, no_pauses):
+    total, squares, _ = add_squares(str(tmp_path), [1, UNREACHABLE, -2])
+    assert total == 1
+    assert squares.failures == {
+        str(UNREACHABLE): "the server is gone (given up after 4 attempts)",
+        "-2": "-2 cannot be read",
+    }
+    assert sorted((tmp_path / "asked").read_text().split()) == ["-2", "1", *[str(UNREACHABLE)] * 4]
+
+
+def test_a_stage_is_run_again_as_long_as_a_server_is_busy(tmp_path, no_pauses):
+    assert add_squares(str(tmp_path), [1], offset=BUSY)[0] == 1 + BUSY
+    assert (tmp_path / "asked").read_text().count("busy") == 2
+
+
+def test_a_stage_that_does_not_end_is_ended_and_the_setting_is_named(tmp_path):
+    with pytest.raises(TimeLimitError, match=r"train took longer than --time-limit 0.0001 hours: .* kept"):
+        add_squares(str(tmp_path), [1, 2], offset=ENDLESS, execution=Execution(time_limit_h=0.0001))
+    _, _, steps = add_squares(str(tmp_path), [1, 2])
+    assert actions(steps) == {"extract": "cached", "train": "run"}
+
+
+def test_a_batch_ends_at_its_limit_and_keeps_what_it_has(tmp_path):
+    workspace = Workspace(tmp_path).prepare()
+    calls = {str(value): {"number": Number(value=value)} for value in (1, 2)}
+    with pytest.raises(TimeLimitError, match="extract took longer"):
+        SQUARE.keep_all(workspace, calls, time_limit_s=1e-9)
+    assert pickle.loads(pickle.dumps(TimeLimitError("extract", 60))).limit_s == 60
+    assert set(SQUARE.keep_all(workspace, calls).artifacts) == {"1", "2"}
+
+
+def test_batches_hold_every_call_once_and_are_small_enough_for_all_workers():
+    calls = {str(number): {} for number in range(1000)}
+    for workers in (1, 3, 400):
+        made = list(batches(calls, workers))
+        assert [name for batch in made for name in batch] == list(calls)
+        assert max(map(len, made)) <= 32
+        assert len(made) >= min(len(calls), workers)
+    assert list(batches({"a": {}}, 8)) == [{"a": {}}]
+
+
+def test_a_record_that_a_batch_left_is_a_hit_for_prefects_own_cache(tmp_path):
+    workspace = Workspace(tmp_path).prepare()
+    inputs = {"number": Number(value=3)}
+    kept = SQUARE.keep(workspace, inputs)
+
+    @flow
+    def ask() -> tuple[str | None, object]:
+        state = SQUARE.task(workspace)("square 3", inputs, return_state=True)
+        return state.name, state.result()
+
+    assert ask() == ("Cached", kept)
+    assert (tmp_path / "asked").read_text() == "3\n"
+
+
+def test_a_batch_that_runs_again_after_its_worker_died_does_the_rest_alone(tmp_path):
+    workspace = Workspace(tmp_path).prepare()
+    calls = {str(value): {"number": Number(value=value)} for value in (1, 2, 3)}
+    SQUARE.keep(workspace, calls["2"])
+    assert set(SQUARE.keep_all(workspace, calls).artifacts) == set(calls)
+    assert (tmp_path / "asked").read_text().split() == ["2", "1", "3"]
 
 
 def test_a_bug_in_one_item_is_not_taken_for_bad_input(tmp_path):
