@@ -40,7 +40,7 @@ DataSets = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="DATASET...",
-        help="`sample` (the default of `run`), a folder or a CSV file, or kaggle:owner/slug[/versions/N]; several are joined.",
+        help="`sample` (the default of `run`), a folder or a CSV file, an address of either like s3://bucket/folder, or kaggle:owner/slug[/versions/N]; several are joined.",
         show_default=False,
     ),
 ]

@@ -13,6 +13,7 @@ from flows.config import Settings
 from flows.execution import ON_THREADS, Execution
 from flows.observe import run_name, show_log, show_stages, show_table
 from flows.walk import Run, Stages, Step, Walk
+from storage.data_files import RemoteFiles
 from storage.layouts.base import DataSetSettings
 from storage.manifest import LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
 from storage.remote import open_workspace
@@ -65,6 +66,8 @@ def list_videos(walk: Stages, settings: Settings, *, read: bool = True) -> list[
         catalogues.append(
             list_data_set(dataset, root, settings.dataset.content, settings.dataset.grouping, read=read)
         )
+        if isinstance(root, RemoteFiles):
+            root.keep(walk.workspace)
     return name_apart(catalogues)
 
 
@@ -120,11 +123,13 @@ def prepare_videos(
     return catalogue, split
 
 
-def _root(walk: Stages, dataset: DataSetSettings, settings: Settings) -> Path | None:
-    """The folder of a data set, made or downloaded first where need be."""
+def _root(walk: Stages, dataset: DataSetSettings, settings: Settings) -> Path | RemoteFiles | None:
+    """The folder of a data set, made or downloaded first where need be, or what is at its address."""
     uri = parse_uri(dataset.uri)
     if uri.kind == "path":
         return uri.path
+    if uri.kind == "address":
+        return RemoteFiles.at(uri.handle, walk.workspace)
     if uri.kind == "sample":
         made = walk.stage(SAMPLE, "sample data set", settings=settings.sample, seed=settings.seed)
         return None if made.pending else made.folder(walk.workspace)

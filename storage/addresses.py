@@ -1,5 +1,6 @@
 """Places by address, like s3://bucket/folder: which there are, how they are opened, and what their failures say."""
 
+import errno
 import importlib
 import re
 from collections.abc import Iterator
@@ -93,10 +94,12 @@ class Address:
             raise AddressError(message) from error
 
     @contextmanager
-    def failures(self, kept: str = "nothing is lost, run again when it answers") -> Iterator[None]:
+    def failures(
+        self, kept: str = "nothing is lost, run again when it answers", *, file: str | None = None
+    ) -> Iterator[None]:
         """Turn what the store's package raises into one message; `kept` says what became of the work.
 
-        Raises AddressError where the place is not there or not allowed, StoreError for anything else that the store does.
+        Where the block is about one `file`, that it is gone is a FileNotFoundError as on a disk. Else raises AddressError where the place is not there or not allowed, StoreError for anything else that the store does.
         """
         try:
             yield
@@ -110,6 +113,8 @@ class Address:
                     "they must allow to list, read and, for a workspace, to write and delete"
                 )
                 raise AddressError(message) from error
+            if isinstance(error, FileNotFoundError) and file is not None:
+                raise FileNotFoundError(errno.ENOENT, "is gone from the store", f"{self}/{file}") from error
             if isinstance(error, FileNotFoundError):
                 message = f"{self} is not there ({said}): make the bucket, or correct the address"
                 raise AddressError(message) from error

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 SAMPLE_BYTES = 64 * 1024
 SAMPLES = 4
@@ -19,16 +19,31 @@ def fingerprint(path: Path, *, full: bool = False) -> str:
     Raises OSError where the file cannot be read.
     """
     size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as file:
         if full or size <= SAMPLES * SAMPLE_BYTES:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        else:
-            for index in range(SAMPLES):
-                file.seek((size - SAMPLE_BYTES) * index // (SAMPLES - 1))
-                digest.update(file.read(SAMPLE_BYTES))
+            return fingerprint_of(size, iter(lambda: file.read(1 << 20), b""))
+        return fingerprint_of(size, (_read(file, *places) for places in read_ranges(size)))
+
+
+def read_ranges(size: int) -> list[tuple[int, int]]:
+    """What `fingerprint` reads of a file of `size` bytes: from which byte up to, and without, which."""
+    if size <= SAMPLES * SAMPLE_BYTES:
+        return [(0, size)] if size else []
+    starts = ((size - SAMPLE_BYTES) * index // (SAMPLES - 1) for index in range(SAMPLES))
+    return [(start, start + SAMPLE_BYTES) for start in starts]
+
+
+def fingerprint_of(size: int, blocks: Iterable[bytes]) -> str:
+    """The fingerprint of a file of `size` bytes, of what `read_ranges` names."""
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    for block in blocks:
+        digest.update(block)
     return digest.hexdigest()
+
+
+def _read(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
 
 
 def folder_fingerprints(folder: Path) -> dict[str, str]:

@@ -61,7 +61,7 @@ class VideoFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: str = Field(description="Folder that the files are relative to.")
+    root: str = Field(description="Folder, or address, that the files are relative to.")
     files: tuple[str, ...] = Field(
         min_length=1, description="POSIX paths relative to the root: one video, or its frames in order."
     )

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from storage.fingerprint import canonical_json, digest_json, digest_text, fingerprint, json_items
+from storage.data_files import DataFiles, LocalFiles, RemoteFiles
+from storage.fingerprint import canonical_json, digest_json, digest_text, json_items
 from storage.groups import connected_groups
 from storage.layouts import read_layout
 from storage.layouts.base import Content, DataSetError, DataSetSettings, Grouping, SourceVideo, suffix_of
@@ -29,7 +30,6 @@ from tasks.stage import Stage
 
 logger = logging.getLogger(__name__)
 
-READERS = 8
 BATCH = 10_000  # videos that are read, or turned into Python objects, at a time
 GroupBy = Literal["clip", "identity"]
 
@@ -108,26 +108,27 @@ def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 def list_data_set(
     settings: DataSetSettings,
-    root: Path,
+    root: Path | RemoteFiles,
     content: Content = "scenes",
     grouping: Grouping = "auto",
     *,
     read: bool = True,
 ) -> Catalogue:
-    """Read the layout of the data set at `root`, and the size and fingerprint of each video; done anew in every run.
+    """Read the layout of the data set at `root`, a path or what is at an address, and the size and fingerprint of each video; done anew in every run.
 
     `content` and `grouping` hold where the data set's own settings do not say otherwise. A file that cannot be read
     keeps its row, with the reason. Without `read` no file is opened, and fingerprints are missing.
     Raises DataSetError where there is nothing to read.
     """
     name = parse_uri(settings.uri).name
-    listing = read_layout(root, settings.rules(grouping))
-    folder = root if root.is_dir() else root.parent
+    files: DataFiles = root if isinstance(root, RemoteFiles) else LocalFiles(root)
+    tree = files.tree()
+    listing = read_layout(tree.root / (tree.table or ""), settings.rules(grouping), tree)
     batches = []
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(files.readers) as pool:
         for start in range(0, len(listing.videos), BATCH):
             videos = listing.videos[start : start + BATCH]
-            rows = list(pool.map(lambda video: _row(video, folder, read=read), videos))
+            rows = list(pool.map(lambda video: _row(video, files, read=read), videos))
             batches.append(pa.RecordBatch.from_pylist(rows, schema=LISTED_SCHEMA))
     table = pa.Table.from_batches(batches, schema=LISTED_SCHEMA)
     labels = Counter(table["label"].to_pylist())
@@ -140,7 +141,7 @@ def list_data_set(
     _warn_of_copies(table)
     return Catalogue(
         name=name,
-        root=str(folder.resolve()),
+        root=files.root,
         layout=f"{listing.layout}: {listing.why}",
         notes=listing.notes,
         content=settings.content or content,
@@ -274,13 +275,13 @@ def _links(data_set: Catalogue, row: dict[str, Any], group_by: GroupBy, copied: 
     return links
 
 
-def _row(video: SourceVideo, root: Path, *, read: bool) -> dict[str, Any]:
+def _row(video: SourceVideo, files: DataFiles, *, read: bool) -> dict[str, Any]:
     """The row of `LISTED_SCHEMA`."""
     digest, size, reason = None, None, video.reason
     if not video.missing:
         try:
-            size = sum((root / name).stat().st_size for name in video.files)
-            digest = _digest(video, root) if size and read else None
+            size = sum(files.size(name) for name in video.files)
+            digest = _digest(video, files) if size and read else None
             reason = reason if size else f"{video.files[0]} is empty: fetch it again"
         except OSError as error:
             size = None
@@ -310,11 +311,11 @@ def _row(video: SourceVideo, root: Path, *, read: bool) -> dict[str, Any]:
     }
 
 
-def _digest(video: SourceVideo, root: Path) -> str:
+def _digest(video: SourceVideo, files: DataFiles) -> str:
     if video.kind == "video":
-        return fingerprint(root / video.files[0])
+        return files.fingerprint(video.files[0])
     # Frames are known by their names too: their order comes from them.
-    return digest_json([[Path(name).name, fingerprint(root / name)] for name in video.files])
+    return digest_json([[Path(name).name, files.fingerprint(name)] for name in video.files])
 
 
 def _warn_of_copies(videos: pa.Table) -> None:

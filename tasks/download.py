@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from storage.layouts.base import DataSetError
+from storage.addresses import Address, is_address
+from storage.layouts.base import DataSetError, stem_of, suffix_of
+from storage.layouts.rows import TABLE_SUFFIXES
 from storage.workspace import Workspace
 from tasks.kaggle import DownloadError, count_files, fetch_dataset
 from tasks.stage import Artifact, Stage
@@ -23,18 +25,18 @@ KAGGLE_HANDLE = re.compile(r"^[A-Za-z0-9_-]+/[A-Za-z0-9_-]+(/versions/[1-9]\d*)?
 class DataSetUri:
     """The name of a data set, taken apart."""
 
-    kind: Literal["sample", "kaggle", "path"]
+    kind: Literal["sample", "kaggle", "address", "path"]
     name: str
     """What the rows of its videos call it."""
     handle: str = ""
-    """Of Kaggle: owner/slug, and /versions/N where it is pinned."""
+    """Of Kaggle: owner/slug, and /versions/N where it is pinned; or the address."""
     path: Path = Path()
 
 
 def parse_uri(uri: str) -> DataSetUri:
     """Take the name of a data set apart.
 
-    Raises DataSetError for a handle of Kaggle that is none, or a scheme that is not known.
+    Raises DataSetError for a handle of Kaggle that is none, AddressError for an address that cannot be used.
     """
     if uri == "sample":
         return DataSetUri("sample", "sample")
@@ -44,9 +46,12 @@ def parse_uri(uri: str) -> DataSetUri:
             message = f"{uri} is not a data set of Kaggle: expected kaggle:owner/slug or kaggle:owner/slug/versions/3"
             raise DataSetError(message)
         return DataSetUri("kaggle", "/".join(rest.split("/")[:2]), handle=rest)
-    if "://" in uri:
-        message = f"{uri} cannot be read: a data set is `sample`, a folder, a table, or kaggle:owner/slug[/versions/N]"
-        raise DataSetError(message)
+    if is_address(uri):
+        address = Address.parse(uri)
+        name = address.name
+        return DataSetUri(
+            "address", stem_of(name) if suffix_of(name) in TABLE_SUFFIXES else name, handle=address.text
+        )
     path = Path(uri).expanduser()
     return DataSetUri("path", path.resolve().stem if path.is_file() else path.resolve().name, path=path)
 

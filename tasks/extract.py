@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from storage.data_files import at_hand
 from storage.isolation import ReadingLimits, read_apart
 from storage.manifest import Status
 from storage.processors import decoding_threads
@@ -45,9 +46,9 @@ def extract(
     Returns what is written down without the list of frames. Raises OSError where a file cannot be opened or written, ReadingEnded, which is one, where the video is given up.
     """
     try:
-        with decoding_threads() as threads:
-            arguments = (output, video, settings, threads)
-            ((told, _),) = read_apart(store_frames, video.paths, attempt.limits, *arguments)
+        with at_hand(video) as near, decoding_threads() as threads:
+            arguments = (output, near, settings, threads)
+            ((told, _),) = read_apart(store_frames, near.paths, attempt.limits, *arguments)
         extraction = Extraction.model_validate(told)
     except UnreadableVideo as error:
         for path in output.iterdir():
@@ -67,7 +68,8 @@ def extract(
 
 def _name(video: VideoFile) -> str:
     more = len(video.files) - 1
-    return f"{video.paths[0]} and {more} more" if more else str(video.paths[0])
+    first = f"{video.root}/{video.files[0]}"
+    return f"{first} and {more} more" if more else first
 
 
 EXTRACT = Stage("extract", version=2, function=extract)

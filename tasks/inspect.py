@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from storage.data_files import at_hand
 from storage.images import UnreadableImage, image_size
 from storage.isolation import ReadingLimits, read_apart
 from storage.manifest import LABEL_NAMES, TYPES, Status
@@ -80,11 +81,13 @@ def _fill(
 
 
 def _headers(video: VideoFile, limits: ReadingLimits) -> dict[str, Any]:
+    first = video.model_copy(update={"files": video.files[:1]})
     try:
-        if video.kind == "images":
-            width, height = image_size(video.paths[0])
-            return {"width": width, "height": height, "codec": "images", "has_audio": False}
-        ((info, _),) = read_apart(read_facts, video.paths, limits, video)
+        with at_hand(first) as near:
+            if video.kind == "images":
+                width, height = image_size(near.paths[0])
+                return {"width": width, "height": height, "codec": "images", "has_audio": False}
+            ((info, _),) = read_apart(read_facts, near.paths, limits, near)
     except UnreadableVideo as error:
         return {"status": Status.UNREADABLE.value, "reason": error.reason}
     except (UnreadableImage, OSError) as error:

@@ -60,14 +60,14 @@ METADATA = frozenset({DFDC_METADATA, PREVIEW_METADATA})
 LAYOUTS: tuple[Layout, ...] = (*TABLES, *NAMED, ClassFolders())
 
 
-def read_layout(path: Path, rules: ReadingRules | None = None) -> Listing:
-    """Read the data set at `path`, a folder or a table.
+def read_layout(path: Path, rules: ReadingRules | None = None, tree: Tree | None = None) -> Listing:
+    """Read the data set at `path`, a folder or a table; `tree` holds its files where they are listed already.
 
     The labels of `rules` go before those of metadata, these before the layout's own, and a folder word comes last.
     Raises DataSetError where there is nothing to read, nothing with a label, or two layouts fit.
     """
     rules = rules or ReadingRules()
-    tree = read_tree(path)
+    tree = tree or read_tree(path)
     listing = _listing(tree, rules)
     links = {video.path: video for video in refused_videos(tree.refused)}
     videos = _labelled(_with_links(listing.videos, links), rules, tree)

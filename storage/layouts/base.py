@@ -60,7 +60,7 @@ class DataSetSettings(BaseModel):
 
     uri: str = Field(
         min_length=1,
-        description="sample, a folder, a table of paths and labels, or kaggle:owner/slug[/versions/N].",
+        description="sample, a folder, a table of paths and labels, an address of either like s3://bucket/folder, or kaggle:owner/slug[/versions/N].",
     )
     content: Content | None = Field(
         None,
@@ -193,12 +193,8 @@ def read_tree(path: Path) -> Tree:
             "or kaggle:owner/slug[/versions/N]"
         )
         raise DataSetError(message)
-    if path.is_file() and (is_video(path.name) or is_image(path.name)):
-        message = f"{path} is a single video or image: name its folder, or a table of paths and labels"
-        raise DataSetError(message)
-    if path.is_file() and suffix_of(path.name) in ARCHIVE_SUFFIXES:
-        message = f"{path} is an archive: unpack it into a folder of its own and name that"
-        raise DataSetError(message)
+    if path.is_file():
+        require_table(str(path))
     root, table = (path, None) if path.is_dir() else (path.parent, path.name)
     files: list[str] = []
     refused: list[str] = []
@@ -209,9 +205,30 @@ def read_tree(path: Path) -> Tree:
         what = "; ".join(note_links(refused)) or "put videos into its folders real/ and fake/"
         message = f"{path} is empty: {what}"
         raise DataSetError(message)
+    return make_tree(root, files, refused, table)
+
+
+def require_table(place: str) -> None:
+    """Raise DataSetError for a single file that a call names, and that is no table."""
+    if is_video(place) or is_image(place):
+        message = f"{place} is a single video or image: name its folder, or a table of paths and labels"
+        raise DataSetError(message)
+    if suffix_of(place) in ARCHIVE_SUFFIXES:
+        message = f"{place} is an archive: unpack it into a folder of its own and name that"
+        raise DataSetError(message)
+
+
+def make_tree(
+    root: Path, files: Iterable[str], refused: Iterable[str] = (), table: str | None = None
+) -> Tree:
+    """The tree of these files; `table` is what the call named, where it named a file.
+
+    Raises DataSetError where names of files are no text.
+    """
+    files, refused = list(files), list(refused)
     odd = [name for name in (*files, *refused) if not _is_text(name) and (is_video(name) or is_image(name))]
     if odd:
-        message = f"{len(odd)} names below {path} are not UTF-8, first {os.fsencode(odd[0])!r}: rename them"
+        message = f"{len(odd)} names below {root} are not UTF-8, first {os.fsencode(odd[0])!r}: rename them"
         raise DataSetError(message)
     suffixes: dict[str, int] = {}
     for name in files:

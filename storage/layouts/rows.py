@@ -47,7 +47,8 @@ def columns_of(path: Path) -> list[str]:
         return list(dict.fromkeys(column for row in _objects(path) for column in row))
     with readable(path):
         if suffix == ".parquet":
-            return list(pq.read_schema(path).names)
+            with path.open("rb") as file:
+                return list(pq.read_schema(file).names)
         with path.open("rb") as file:
             text = decode(file.read(BYTES_SNIFFED), whole=False)
         return list(_reader(path, text).fieldnames or [])
@@ -64,7 +65,8 @@ def rows_of(path: Path) -> list[Row]:
         return [_texts(row) for row in _objects(path)]
     with readable(path):
         if suffix == ".parquet":
-            return [_texts(row) for row in pq.read_table(path).to_pylist()]
+            with path.open("rb") as file:
+                return [_texts(row) for row in pq.read_table(file).to_pylist()]
         return _rows_of_text(path)
 
 
