@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -119,7 +120,7 @@ def test_no_preset_sets_a_switch_since_the_form_sends_all_of_them(preset):
     assert not found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def automations():
     return yaml.safe_load((PROJECT / "automations.yaml").read_text())["automations"]
 
@@ -132,7 +133,7 @@ def client():
 
 def wait_for(client, run_id, reached):
     """The run, once `reached` says so of it."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not reached(run := client.read_flow_run(run_id)):
         assert time.monotonic() < deadline, f"{run.name} is still {run.state}"
         time.sleep(0.1)
@@ -154,9 +155,12 @@ def test_the_automations_look_at_the_runs_of_every_deployment(automations, deplo
         assert all(tag in deployment["tags"] for deployment in deployments["deployments"])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_that_crashed_is_started_again_once_and_not_for_ever(automations, client):
     again = AutomationCore.model_validate(automations[1])
-    client.create_automation(again)
+    again.trigger.within = timedelta(seconds=10)  # the least that Prefect takes
+    created = client.create_automation(again)
     flow_id = client.create_flow_from_name("crashing")
     deployment = client.create_deployment(flow_id, name="crashing", tags=["deepfake"])
 
@@ -171,6 +175,7 @@ def test_a_run_that_crashed_is_started_again_once_and_not_for_ever(automations, 
     crash(later)  # the server comes to it after the second crash of the first
     wait_for(client, later, lambda run: run.state_name == "AwaitingRetry")
     assert client.read_flow_run(first).state_name == "Crashed"
+    client.delete_automation(created)
 
 
 def test_one_training_at_a_time_is_let_onto_a_machine(tmp_path, client):
@@ -209,8 +214,10 @@ def test_what_is_cached_does_not_wait_for_a_training(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_worker_runs_each_deployment_to_its_end_also_after_a_kill(tmp_path, tiny_settings, client):
+@pytest.mark.timeout(1800)
+def test_a_worker_runs_each_deployment_to_its_end_also_after_a_kill(
+    tmp_path, tiny_settings, client, automations
+):
     environment = os.environ | {
         "PREFECT_API_URL": str(get_current_settings().api.url),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -240,7 +247,9 @@ def test_a_worker_runs_each_deployment_to_its_end_also_after_a_kill(tmp_path, ti
 
     prefect("work-pool", "create", "--type", "process", "fourier-deepfake")
     prefect("concurrency-limit", "create", f"train@{platform.node()}", "1")
-    prefect("automation", "create", "--from-file", "automations.yaml")
+    automations[1]["trigger"]["within"] = 20
+    (tmp_path / "automations.yaml").write_text(yaml.safe_dump({"automations": automations}))
+    prefect("automation", "create", "--from-file", str(tmp_path / "automations.yaml"))
     prefect("deploy", "--all")
     log = tmp_path / "worker.log"
     with log.open("w") as output:
@@ -255,6 +264,7 @@ def test_a_worker_runs_each_deployment_to_its_end_also_after_a_kill(tmp_path, ti
         manual = start("pipeline/manual", call)
         killed = wait_for(client, manual, lambda _: any((workspace / "split").glob("*")))
         os.kill(int(killed.infrastructure_pid.rpartition(":")[2]), signal.SIGKILL)
+        wait_for(client, manual, lambda run: run.state_name == "AwaitingRetry")
         ends_well(manual, attempts=2)
         [model] = workspace.glob("models/*")
         assert list(workspace.glob("reports/*/report.html"))
