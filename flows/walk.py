@@ -84,16 +84,11 @@ class Run:
     def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
         """Run the stage, or take it from the cache."""
         found = stage.lookup(self.workspace, inputs)
-<<<<<<< HEAD
-        task = stage.task(self.workspace, refresh=found.artifact is None)
-        # Quoted, since Prefect would look for futures in all of it.
-        state: Any = task(label, quote(inputs), return_state=True)
-=======
         task = stage.task(
             self.workspace, refresh=found.artifact is None, time_limit_s=self.execution.time_limit_s
         )
-        state: Any = task(label, inputs, return_state=True)
->>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
+        # Quoted, since Prefect would look for futures in all of it.
+        state: Any = task(label, quote(inputs), return_state=True)
         self._note(stage, found, cached=state.name == "Cached")
         if state.name == "TimedOut":
             raise TimeLimitError(stage.name, self.execution.time_limit_s)

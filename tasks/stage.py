@@ -2,12 +2,9 @@
 
 import json
 import logging
-<<<<<<< HEAD
-import platform
-=======
 import math
+import platform
 import time
->>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +21,6 @@ from prefect.serializers import JSONSerializer
 from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
-<<<<<<< HEAD
 from storage.fingerprint import (
     canonical_json,
     digest_json,
@@ -33,12 +29,8 @@ from storage.fingerprint import (
     folder_fingerprints,
     json_items,
 )
-from storage.workspace import Workspace, write_whole
-=======
-from storage.fingerprint import digest_json, fingerprint, folder_fingerprints
 from storage.workspace import Workspace, told_of_a_full_disk, write_whole
 from tasks.patience import PAUSES_S, given_up, may_heal, patiently
->>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
 
 logger = logging.getLogger(__name__)
 
@@ -278,13 +270,8 @@ class Stage:
         """`execute`, and write the record that Prefect would write, so that `lookup` and Prefect's cache find the artifact."""
         artifact = self.execute(workspace, inputs)
         record = workspace.cache / self.policy.key(inputs)
-<<<<<<< HEAD
-        write_whole(record, _record_of(artifact, str(record.resolve())))
-=======
-        metadata = ResultRecordMetadata(storage_key=str(record.resolve()), serializer=JSONSerializer())
         with told_of_a_full_disk(workspace.root):
-            write_whole(record, ResultRecord(result=artifact, metadata=metadata).serialize())
->>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
+            write_whole(record, _record_of(artifact, str(record.resolve())))
         return artifact
 
     def keep_all(
@@ -364,14 +351,11 @@ class Stage:
             result_serializer="json",
             refresh_cache=refresh,
             cache_result_in_memory=False,
-<<<<<<< HEAD
             tags=[self.machine_tag] if self.heavy and refresh else None,  # what is cached waits for nobody
-=======
             retries=len(PAUSES_S),
             retry_delay_seconds=list(PAUSES_S),
             retry_condition_fn=_heals,
             timeout_seconds=time_limit_s,
->>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
         )
 
     def batch(self, workspace: Workspace, time_limit_s: float = math.inf) -> Task[..., Mapped]:
@@ -410,12 +394,12 @@ class Stage:
         return "; ".join(changes) if changes else f"its code changed to version {self.version}"
 
 
-<<<<<<< HEAD
 def _record_of(artifact: Artifact, place: str) -> bytes:
     """The record that Prefect would write at `place`, which is of no meaning to who reads it."""
     metadata = ResultRecordMetadata(storage_key=place, serializer=JSONSerializer())
     return ResultRecord(result=artifact, metadata=metadata).serialize()
-=======
+
+
 def _heals(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
     """Whether a task that failed is tried again."""
     error = state.data
@@ -423,7 +407,6 @@ def _heals(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool: 
     if heals:
         logger.warning("%s: %s; again in some seconds", task_run.name, error)
     return heals
->>>>>>> 5594079 (Retries with pauses for what may heal, and a time limit for every task (--time-limit))
 
 
 def _read_record(path: Path) -> Artifact | None:
