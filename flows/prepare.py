@@ -14,6 +14,7 @@ from flows.execution import ON_THREADS, Execution
 from flows.observe import run_name, show_log, show_stages, show_table
 from flows.walk import Run, Stages, Step, Walk
 from storage.data_files import RemoteFiles
+from storage.isolation import end_idle
 from storage.layouts.base import DataSetSettings
 from storage.manifest import LABEL_NAMES, VIDEO_SCHEMA, Status, read_table
 from storage.remote import open_workspace
@@ -88,6 +89,7 @@ def extract_videos(
         extracted = walk.map(EXTRACT, {"each video": {"video": PENDING}})
     else:
         extracted = walk.map(EXTRACT, ExtractionCalls(catalogues, settings))
+        end_idle()
     manifest = walk.stage(MANIFEST, "manifest", catalogue=catalogue, extracted=extracted)
     if max_skipped is not None and not manifest.pending:
         require_few_skipped(manifest.folder(walk.workspace) / "videos.parquet", max_skipped)

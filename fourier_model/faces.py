@@ -110,6 +110,8 @@ def detect_faces(image: NDArray[np.uint8]) -> list[Face]:
     networks", on the image reduced to at most 320 pixels. Every thread has networks of its own.
     """
     scale = min(1.0, LONGEST_EDGE / max(image.shape[:2]))
+    if round(scale * min(image.shape[:2])) < 1:  # nothing is left of a strip that narrow
+        return []
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     faces = [face for face in _networks.cascade.detect(small, 1 / scale) if face.score >= LEAST_SCORE]
     return sorted(faces, key=lambda face: (-face.box.area, face.box.edges))

@@ -35,6 +35,8 @@ SAMPLING_FACTORS = {
     "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 }
 MOST_PIXELS = 100_000_000
+MOST_EDGE = 65_500
+"""Pixels: no JPEG is longer."""
 PNG_LEVEL = 1  # zlib's: frames are many, and higher levels save a few per cent for several times the work
 
 # What Pillow's readers raise on damaged content.
@@ -59,7 +61,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image as RGB uint8, shape (height, width, 3), turned as its EXIF orientation says.
 
     Grey and palette images become RGB, transparency is dropped, 16 bits are reduced to 8; of an animation, the first
-    picture. Raises UnreadableImage for a file that is no image, a damaged one, or one of more than 100 million pixels;
+    picture. Raises UnreadableImage for a file that is no image, a damaged one, or one of more than 100 million pixels or 65,500 on an edge;
     OSError where the file cannot be opened.
     """
     return decode_image(path.read_bytes(), path)
@@ -68,10 +70,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def decode_image(content: bytes, path: Path) -> NDArray[np.uint8]:
     """`read_image` of a file's content; `path` is what a message calls it."""
     with _damage_named(path), Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
-        if image.width * image.height > MOST_PIXELS:
-            message = f"{image.width} x {image.height} pixels, more than {MOST_PIXELS}"
-            raise ValueError(message)
+        if too_large := oversize(image.width, image.height):
+            raise ValueError(too_large)
         return _rgb(ImageOps.exif_transpose(image))
+
+
+def oversize(width: int, height: int) -> str | None:
+    """What makes a picture of so many pixels too large to be read, None where nothing does."""
+    size = f"{width} x {height} pixels"
+    if width * height > MOST_PIXELS:
+        return f"{size}, more than {MOST_PIXELS:,}"
+    return f"{size}, an edge of more than {MOST_EDGE:,}" if max(width, height) > MOST_EDGE else None
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -228,7 +228,8 @@ def serve(module: str) -> None:
     log = _Log()
     logging.getLogger().addHandler(log)
     while size := sys.stdin.buffer.readline():  # pickle.load would wait for more than a request
-        reading, arguments, folder, seconds, memory = pickle.loads(sys.stdin.buffer.read(int(size)))  # noqa: S301 - its parent alone speaks here
+        request = sys.stdin.buffer.read(int(size))
+        reading, arguments, folder, seconds, memory = pickle.loads(request)  # noqa: S301 - the parent's own
         os.chdir(folder)
         _limit_memory(memory)
         log.told = []

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.images import MOST_PIXELS
+from storage.images import MOST_PIXELS, oversize
 from storage.packets import ABSENT, is_unreferenced, length_bytes, read_headers
 from storage.unreadable import Unreadable
 
@@ -48,6 +48,8 @@ HDR = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
 """Transfer functions of a high dynamic range, and what they are called."""
 LEAST_SHARE = 0.5
 """A clip of which less than this share is there, or can be decoded, is unreadable."""
+MOST_HOURS = 1000
+"""Of a clip: who shows a picture for weeks has damaged times."""
 WHOLE_SHARE = 0.95
 """A clip of which less than this share is there was cut off: it is read, with a note."""
 
@@ -233,7 +235,7 @@ class VideoReader:
 
     def _seconds(self, index: int) -> float:
         """Seconds from the first picture to the one at a position."""
-        return float(int(self._times[index] - self._times[0]) * self._time_base)
+        return float((int(self._times[index]) - int(self._times[0])) * self._time_base)
 
     def _frame(self, index: int, picture: Picture) -> VideoFrame:
         return VideoFrame(index, self._seconds(index), pixels_as_shown(picture, self._colours))
@@ -274,7 +276,12 @@ class VideoReader:
         """The undamaged pictures of a run. Those that no other one refers to and that are not wanted are passed over."""
         first = int(self._headers.pts[run.start])
         decoded = int(self._headers.dts[run.start])
-        self._container.seek(first if decoded == ABSENT else min(first, decoded), stream=self._stream)
+        start = first if decoded == ABSENT else min(first, decoded)
+        try:
+            self._container.seek(start, stream=self._stream)
+        except av.error.FFmpegError as error:
+            _raise_unless_content(self.path, error)
+            return
         codec = self._stream.codec.canonical_name
         length = length_bytes(self._stream.codec_context.extradata) if codec == "h264" else None
         number = None
@@ -321,7 +328,7 @@ class VideoReader:
                 if packet.size:
                     yield packet
         except av.error.FFmpegError as error:
-            _raise_unless_content(error)
+            _raise_unless_content(self.path, error)
             logger.debug("%s is damaged: %s", self.path, error.strerror)
 
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[Picture]:
@@ -332,7 +339,7 @@ class VideoReader:
         try:
             return self._stream.decode(packet)
         except av.error.FFmpegError as error:
-            _raise_unless_content(error)
+            _raise_unless_content(self.path, error)
             if self._stream.thread_count > 1:
                 raise _Damaged from error
             return []
@@ -366,6 +373,9 @@ class VideoReader:
             raise UnreadableVideo(self.path, "holds no picture that can be decoded: replace the file")
         width, height = size_as_shown(first)
         fps, duration = self._rate_and_duration()
+        if duration and duration > MOST_HOURS * 3600:
+            reason = f"spreads its pictures over {duration / 3600:,.0f} hours, more than {MOST_HOURS:,}: its times are damaged, write it anew"
+            raise UnreadableVideo(self.path, reason)
         return VideoInfo(
             width=width,
             height=height,
@@ -429,22 +439,25 @@ def _open(path: Path, threads: int) -> tuple[InputContainer, VideoStream]:
     try:
         # An absolute path, as libav takes `name:` at the start for a protocol.
         container = av.open(
-            str(path.absolute()), options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+            str(path.absolute()),
+            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
-        _raise_unless_content(error)
+        _raise_unless_content(path, error)
         reason = f"cannot be read as a video ({error.strerror}): replace the file"
         raise UnreadableVideo(path, reason) from error
     stream = video_track(container)
     size = (stream.codec_context.width, stream.codec_context.height) if stream else (0, 0)
-    if stream and size[0] * size[1] <= MOST_PIXELS:
+    too_large = oversize(*size)
+    if stream and not too_large:
         if threads > 1 and stream.codec.canonical_name in THREADED_CODECS:
             stream.thread_count, stream.thread_type = threads, "FRAME"
             stream.codec_context.options["err_detect"] = "explode"
         return container, stream
     container.close()
     if stream:
-        reason = f"has pictures of {size[0]} x {size[1]} pixels, more than {MOST_PIXELS:,}: make them smaller"
+        reason = f"has pictures of {too_large}: make them smaller"
         raise UnreadableVideo(path, reason)
     raise UnreadableVideo(path, "holds no video track that can be decoded: replace the file")
 
@@ -459,10 +472,17 @@ def video_track(container: InputContainer) -> VideoStream | None:
     return None
 
 
-def _raise_unless_content(error: av.error.FFmpegError) -> None:
-    """Raise what is no fault of the file's content: the system's errors."""
-    if isinstance(error, OSError | MemoryError):
+def _raise_unless_content(path: Path, error: av.error.FFmpegError) -> None:
+    """Raise what is no fault of the file's content: the system's errors.
+
+    What libav calls an error of input and output is often the end of a file that comes too early: the file itself tells.
+    """
+    if isinstance(error, MemoryError):
         raise error
+    if isinstance(error, OSError):
+        with path.open("rb") as file:
+            while file.read(2**20):
+                pass
 
 
 def pixels_as_shown(picture: Picture, colours: VideoReformatter) -> NDArray[np.uint8]:

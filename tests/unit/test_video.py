@@ -390,6 +390,21 @@ def test_damage_costs_frames_and_never_more(make_clip, seed, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_name_in_a_file_that_is_no_text_does_not_matter(make_clip):
+    path = make_clip("clip.mkv", 5)
+    content = path.read_bytes()
+    assert b"Lavf" in content
+    path.write_bytes(content.replace(b"Lavf", b"\xc5avf"))
+    assert probe(path).frame_count == 5
+
+
+def test_a_file_that_ends_in_its_header_is_a_matter_of_content_though_libav_blames_the_disk(make_clip):
+    path = make_clip("clip.mkv", 5)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UnreadableVideo, match="cannot be read as a video"):
+        probe(path)
+
+
 def test_a_file_that_is_missing_is_no_matter_of_content(tmp_path):
     with pytest.raises(FileNotFoundError):
         probe(tmp_path / "missing.mp4")
