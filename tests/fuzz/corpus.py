@@ -68,6 +68,8 @@ def write_corpus(folder: Path) -> list[Path]:
     broken["countless-samples.mp4"] = with_sample_count(content, LARGEST)
     for name, changed in broken.items():
         (folder / name).write_bytes(changed)
+    times = [2**33 * index for index in range(20)]
+    write_clip(folder / "endless-times.mkv", 20, picture=moving, milliseconds=times)
     write_strip(folder / "100000-x-1-pixels.nut", 100_000, 1)
     write_strip(folder / "60000-x-1-pixels.nut", 60_000, 1)
     write_strip(folder / "1-x-1-pixels.nut", 1, 1)
