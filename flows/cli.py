@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from flows.config import Settings
     from flows.execution import Execution
+    from storage.isolation import ReadingLimits
 
 # What makes a local Prefect server quick and quiet enough for thousands of tasks; what is set already, stays.
 PREFECT_DEFAULTS = {
@@ -115,6 +116,28 @@ FramesOption = Annotated[
         min=1,
         max=10_000,
         help="Most frames of each clip to look at; as in training by default.",
+        show_default=False,
+    ),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit",
+        min=1,
+        max=86_400,
+        metavar="SECONDS",
+        help="Give a clip up that takes longer to read, for each begun 100 MB of it; 300 by default.",
+        show_default=False,
+    ),
+]
+MemoryLimitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-limit",
+        min=512,
+        max=1_048_576,
+        metavar="MIB",
+        help="Give a clip up that takes more memory to read; 4096 by default.",
         show_default=False,
     ),
 ]
@@ -277,6 +300,8 @@ def detect(
     window: WindowOption = 10.0,
     seconds: ForOption = None,
     frames: FramesOption = None,
+    time_limit: TimeLimitOption = None,
+    memory_limit: MemoryLimitOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write a .json, .csv or .parquet file."),
@@ -309,7 +334,8 @@ def detect(
             from tasks.detect import Detector
 
             folder = _model_folder(model, workspace)
-            detector = Detector.load(folder, engine=engine, frames=frames)
+            limits = _limits(time_limit, memory_limit)
+            detector = Detector.load(folder, engine=engine, frames=frames, limits=limits)
             if live:
                 print_windows(live.windows(detector, seconds), as_json=as_json)
                 return
@@ -346,6 +372,8 @@ def api(
         typer.Option("--queue", min=1, max=1000, help="Most clips that are received, wait or are judged."),
     ] = 8,
     frames: FramesOption = None,
+    time_limit: TimeLimitOption = None,
+    memory_limit: MemoryLimitOption = None,
     workspace: WorkspaceOption = "workspace",
 ) -> None:
     """Serve a detector: a web page to drop clips on, and an HTTP interface for programs.
@@ -366,7 +394,8 @@ def api(
 
             settings = ApiSettings(most_bytes=largest * MEBIBYTE, queue=queue, keep_minutes=keep)
             folder = _model_folder(model, workspace)
-            detector = Detector.load(folder, engine=engine, frames=frames)
+            limits = _limits(time_limit, memory_limit)
+            detector = Detector.load(folder, engine=engine, frames=frames, limits=limits)
             evidence = write_report if engine == "keras" else None  # it needs the slopes of the network
             serve(detector, settings, access, host, port, evidence)
 
@@ -630,6 +659,14 @@ def _execution(
     return Execution.model_validate(
         {"runner": runner, "workers": workers, "max_skipped": limit, "time_limit_h": time_limit}
     )
+
+
+def _limits(time_limit: float | None, memory_limit: int | None) -> "ReadingLimits":
+    """How far the reading of a clip goes: what a call gives, and the defaults."""
+    from storage.isolation import ReadingLimits
+
+    given = {"time_limit_s": time_limit, "memory_limit_mb": memory_limit}
+    return ReadingLimits.model_validate({name: value for name, value in given.items() if value is not None})
 
 
 def _model_folder(model: str | None, workspace: str) -> Path:

@@ -95,7 +95,7 @@ def read_apart(
             for name, level, text in said["log"]:
                 logging.getLogger(name).log(level, "%s", text)
             if said.get("memory"):
-                reason = f"needs more memory than memory_limit_mb ({limits.memory_limit_mb}) allows: raise it, or make its pictures smaller"
+                reason = f"needs more than {limits.memory_limit_mb} MiB to be read: raise frames.memory_limit_mb (detect --memory-limit), or make its pictures smaller"
                 raise ReadingEnded(paths[0], reason)
             usable = True
             if "unreadable" in said:
@@ -127,9 +127,7 @@ def end_idle() -> None:
 def _why_ended(code: int, seconds: float) -> str:
     """Why there is no result, by the exit code of the process."""
     if code == -signal.SIGALRM:
-        return (
-            f"took longer to read than its limit of {seconds:g} s: raise time_limit_s, or leave the file out"
-        )
+        return f"took longer to read than its limit of {seconds:g} s: raise frames.time_limit_s (detect --time-limit), or leave the file out"
     if code == -signal.SIGKILL:
         return "was not read, as the process for it was killed, which the system does when memory runs out: read fewer videos at once"
     if code < 0:

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from fourier_model.faces import Box, Face
 from storage.images import read_image, write_image
+from storage.isolation import ReadingLimits
 from storage.video import VideoFile, VideoReader
 from storage.workspace import Workspace
 from tasks.clip import ExtractionSettings
-from tasks.extract import EXTRACT, extract
+from tasks.extract import EXTRACT, Attempt, extract
 from tests.unit.conftest import read_here
 
 REFERENCE = os.environ.get("FOURIER_DEEPFAKE_REFERENCE")
@@ -251,6 +252,32 @@ def test_the_stage_publishes_the_frames_and_its_key_is_the_content(tmp_path, mak
     again = EXTRACT.execute(workspace, {"video": video, "settings": ExtractionSettings(per_video=2)})
     assert again.digest == artifact.digest
     assert artifact.summary["status"] == "ok"
+
+
+def test_a_video_that_hangs_costs_itself_alone_and_is_tried_again_by_the_next_run(tmp_path, make_clip):
+    workspace = Workspace(tmp_path / "workspace").prepare()
+    hanging = tmp_path / "hanging.mp4"
+    os.mkfifo(hanging)  # whoever opens it waits for ever
+    attempt = Attempt(ReadingLimits(time_limit_s=1))
+    videos = {"hanging": video_at(hanging), "good": video_at(make_clip("clip.mp4", 8))}
+    calls = {
+        name: {"video": video, "settings": ExtractionSettings(per_video=2), "attempt": attempt}
+        for name, video in videos.items()
+    }
+    made = EXTRACT.keep_all(workspace, calls)
+    assert list(made.artifacts) == ["good"]
+    assert made.failures["hanging"].startswith(f"{hanging} took longer to read than its limit of 1 s")
+    assert not EXTRACT.lookup(workspace, calls["hanging"]).artifact
+    assert len(list((workspace.root / "extract").iterdir())) == 1
+
+
+def test_other_limits_do_not_extract_anew_what_is_there(make_clip):
+    call = {"video": video_at(make_clip("clip.mp4", 8)), "settings": ExtractionSettings()}
+    keys = {
+        EXTRACT.policy.key(call | {"attempt": Attempt(limits)})
+        for limits in (ReadingLimits(), ReadingLimits(time_limit_s=5, memory_limit_mb=600))
+    }
+    assert len(keys) == 1
 
 
 @pytest.mark.reference

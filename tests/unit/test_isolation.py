@@ -60,9 +60,9 @@ def test_a_process_is_used_again_and_a_clip_does_not_pay_for_a_new_one(apart):
 @pytest.mark.parametrize(
     ("code", "limits", "reason"),
     [
-        (SLEEP, SHORT, "took longer to read than its limit of 1 s: raise time_limit_s"),
+        (SLEEP, SHORT, "took longer to read than its limit of 1 s: raise frames.time_limit_s"),
         (SPIN, SHORT, "took longer to read than its limit of 1 s"),
-        (GROW, SMALL, r"needs more memory than memory_limit_mb \(512\) allows: raise it"),
+        (GROW, SMALL, "needs more than 512 MiB to be read: raise frames.memory_limit_mb"),
         (CRASH, SHORT, r"crashes the decoder \(SIGSEGV\)"),
         ("import os\nos.abort()", SHORT, r"crashes the decoder \(SIGABRT\)"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", SHORT, "was killed, .* memory runs out"),

@@ -305,7 +305,7 @@ def test_a_clip_for_which_the_memory_does_not_suffice_is_a_failure_and_no_crash(
     monkeypatch.setattr(detector, "limits", ReadingLimits(memory_limit_mb=512))
     judged = detector.judge(path)
     assert judged.status == "failed"
-    assert judged.reason.startswith("needs more memory than memory_limit_mb (512) allows")
+    assert judged.reason.startswith("needs more than 512 MiB to be read")
 
 
 def describe(folder, **values):
