@@ -88,10 +88,10 @@ MaxSkippedOption = Annotated[
         help="Fail where more videos are skipped; a share allows one at least.",
     ),
 ]
-TimeLimitOption = Annotated[
+TaskTimeLimitOption = Annotated[
     float,
     typer.Option(
-        "--time-limit",
+        "--task-time-limit",
         min=0.01,
         max=8760,
         metavar="HOURS",
@@ -182,11 +182,11 @@ def flow_command(work: Work) -> Work:
         workers: WorkersOption = None,
         max_skipped: MaxSkippedOption = "5%",
         strict: StrictOption = False,
-        time_limit: TimeLimitOption = 24.0,
+        task_time_limit: TaskTimeLimitOption = 24.0,
         as_json: JsonOption = False,
     ) -> None:
         with _work(workspace) as root:
-            execution = _execution(runner, workers, max_skipped, time_limit, strict=strict)
+            execution = _execution(runner, workers, max_skipped, task_time_limit, strict=strict)
             summary = work(_settings(datasets, preset, config, overrides), root, execution)
         _print(summary, as_json)
 
@@ -262,7 +262,7 @@ def evaluate(
     workers: WorkersOption = None,
     max_skipped: MaxSkippedOption = "5%",
     strict: StrictOption = False,
-    time_limit: TimeLimitOption = 24.0,
+    task_time_limit: TaskTimeLimitOption = 24.0,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a trained detector on other data sets: all their usable videos are the test, nothing is chosen on them.
@@ -277,7 +277,7 @@ def evaluate(
         folder = _model_folder(model, root)
         settings = evaluation_settings(open_model(folder), config, overrides or (), datasets or ())
         asked = {"robustness": robustness, "adversarial": adversarial}
-        execution = _execution(runner, workers, max_skipped, time_limit, strict=strict)
+        execution = _execution(runner, workers, max_skipped, task_time_limit, strict=strict)
         evaluated = evaluate(settings, str(folder), root, **asked, execution=execution)
         summary = evaluate_summary(root, folder, evaluated)
     _print(summary, as_json)
@@ -446,7 +446,7 @@ def protocol(
     workers: WorkersOption = None,
     max_skipped: MaxSkippedOption = "5%",
     strict: StrictOption = False,
-    time_limit: TimeLimitOption = 24.0,
+    task_time_limit: TaskTimeLimitOption = 24.0,
     as_json: JsonOption = False,
 ) -> None:
     """Train and judge a detector for each fold, held-out method or compression, and print one table of them.
@@ -458,7 +458,7 @@ def protocol(
         from flows.summary import print_protocol, protocol_summary
 
         settings = _settings(datasets, preset, config, overrides)
-        execution = _execution(runner, workers, max_skipped, time_limit, strict=strict)
+        execution = _execution(runner, workers, max_skipped, task_time_limit, strict=strict)
         summary = protocol_summary(root, protocol(settings, name, root, execution))
     print_protocol(summary, as_json)
 
@@ -648,7 +648,7 @@ def _settings(
 
 
 def _execution(
-    runner: str, workers: int | None, max_skipped: str, time_limit: float, *, strict: bool
+    runner: str, workers: int | None, max_skipped: str, task_time_limit: float, *, strict: bool
 ) -> "Execution":
     """How to carry a run out. Raises SkipLimitError for a limit that is none."""
     from flows.execution import Execution
@@ -657,7 +657,7 @@ def _execution(
     limit = STRICT if strict else max_skipped
     most_skipped(limit, videos=0)
     return Execution.model_validate(
-        {"runner": runner, "workers": workers, "max_skipped": limit, "time_limit_h": time_limit}
+        {"runner": runner, "workers": workers, "max_skipped": limit, "time_limit_h": task_time_limit}
     )
 
 

@@ -47,7 +47,7 @@ class TimeLimitError(RuntimeError):
     @override
     def __str__(self) -> str:
         return (
-            f"{self.stage} took longer than --time-limit {self.limit_s / 3600:g} hours: what is finished is kept; look at what holds it up, "
+            f"{self.stage} took longer than --task-time-limit {self.limit_s / 3600:g} hours: what is finished is kept; look at what holds it up, "
             "or allow more and call the same again"
         )
 

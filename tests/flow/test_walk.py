@@ -177,7 +177,9 @@ def test_a_stage_is_run_again_as_long_as_a_server_is_busy(tmp_path, no_pauses):
 
 
 def test_a_stage_that_does_not_end_is_ended_and_the_setting_is_named(tmp_path):
-    with pytest.raises(TimeLimitError, match=r"train took longer than --time-limit 0.0001 hours: .* kept"):
+    with pytest.raises(
+        TimeLimitError, match=r"train took longer than --task-time-limit 0.0001 hours: .* kept"
+    ):
         add_squares(str(tmp_path), [1, 2], offset=ENDLESS, execution=Execution(time_limit_h=0.0001))
     _, _, steps = add_squares(str(tmp_path), [1, 2])
     assert actions(steps) == {"extract": "cached", "train": "run"}
