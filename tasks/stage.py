@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.results import ResultRecord, ResultRecordMetadata
 from prefect.serializers import JSONSerializer
+from prefect.utilities.importtools import to_qualified_name
 from pydantic import BaseModel, ConfigDict, JsonValue
 from typing_extensions import override
 
@@ -102,6 +103,7 @@ class Placed(Protocol):
         ...
 
 
+ARTIFACT = to_qualified_name(Artifact)
 PENDING = Artifact(stage="", path="", files={}, inputs={})
 
 
@@ -418,11 +420,27 @@ def _read_record(path: Path) -> Artifact | None:
 
 
 def _parse_record(content: bytes) -> Artifact | None:
+    """The artifact in the content of a record, None where it is not written as this project writes them.
+
+    Prefect itself reads a record as the record says, a pickle too, and makes any object of any class that it names: it is
+    given none that was not looked at here.
+    """
     try:
-        result = ResultRecord.deserialize(content).result  # type: ignore[var-annotated]
-    except (ValueError, KeyError, TypeError):
+        record = json.loads(content)
+        if record["metadata"]["serializer"] != JSONSerializer().model_dump(mode="json"):
+            return None
+        result = json.loads(record["result"], object_hook=_require_plain)
+        return Artifact.model_validate(result["data"])
+    except (ValueError, RecursionError, KeyError, TypeError):
         return None
-    return result if isinstance(result, Artifact) else None
+
+
+def _require_plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Raise ValueError for what Prefect would make an object of, unless it is an artifact."""
+    if "__exc_type__" in values or values.get("__class__", ARTIFACT) != ARTIFACT:
+        message = f"expected no object but {ARTIFACT}, got {values}"
+        raise ValueError(message)
+    return values
 
 
 def _flatten(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
