@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +25,7 @@ PREFECT_DEFAULTS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
 OWN_PACKAGES = ("flows", "tasks", "fourier_model", "storage")
 
 app = typer.Typer(
@@ -682,6 +684,7 @@ def _work(workspace: str, *, make: bool = True) -> Iterator[str]:
     """The workspace's absolute path or its address, checked before the slow imports; the log on the terminal; clear messages."""
     with _messages():
         from storage.remote import open_workspace
+        from storage.workspace import told_of_a_full_disk
 
         opened = open_workspace(workspace)
         if make:
@@ -689,7 +692,7 @@ def _work(workspace: str, *, make: bool = True) -> Iterator[str]:
         from flows.observe import quick_alone
         from flows.terminal import log_to_terminal
 
-        with log_to_terminal(), quick_alone():
+        with log_to_terminal(), quick_alone(), told_of_a_full_disk(opened.root):
             yield str(opened)
 
 
@@ -698,6 +701,16 @@ def _messages() -> Iterator[None]:
     """Turn this project's own errors into one message and an exit code; anything else is a bug and keeps its traceback."""
     try:
         yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted: what is finished is kept, and the same call goes on from there", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except (MemoryError, BrokenExecutor) as error:
+        message = (
+            f"error: memory ran out, or a worker process was ended from outside ({error or 'no memory'}): use fewer --workers, a lower "
+            "train.batch_size, frames.size or train.memory; what is finished is kept"
+        )
+        typer.echo(message, err=True)
+        raise typer.Exit(1) from error
     except (ValueError, RuntimeError) as error:
         if type(error).__module__.partition(".")[0] not in OWN_PACKAGES:
             raise

@@ -175,8 +175,11 @@ def shuffled(
     batch_size: int,
     epochs: int,
     seed: int,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """Batches of what the lookup gives, targets and weight of the example, `epochs` times over, each time in another order and with another seed.
+
+    The epochs before `first` are left out; the others are as they are with them.
 
     `targets` has shape (examples, targets), `weights` shape (examples,); both come as float32. Units, examples `starts[i]` to `starts[i + 1]`, stay together.
     """
@@ -196,7 +199,7 @@ def shuffled(
         seeds = tf.fill(tf.shape(numbers), seed + epoch)
         return lookup(numbers, seeds), tf.gather(targets, numbers), tf.gather(shares, numbers)
 
-    batches = tf.data.Dataset.range(epochs).flat_map(one_epoch)
+    batches = tf.data.Dataset.range(first, epochs).flat_map(one_epoch)
     return batches.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 

@@ -6,8 +6,10 @@ Batch = tuple[tuple[tf.Tensor, ...], tf.Tensor, tf.Tensor]
 """What the model reads, a tensor an input; labels; weights."""
 
 
-def mixed(batches: tf.data.Dataset, mixup: float, cutmix: float, seed: int) -> tf.data.Dataset:
-    """Batches of (inputs, label, weight) in which each example is mixed with another one of its batch.
+def mixed(
+    batches: tf.data.Dataset, mixup: float, cutmix: float, seed: int, first: int = 0
+) -> tf.data.Dataset:
+    """Batches of (inputs, label, weight) in which each example is mixed with another one of its batch; `first` is the number of the first batch.
 
     `mixup` and `cutmix` are the parameters of the beta distribution that the share of the first is drawn from, once a batch; 0 leaves one out, with both
     each batch takes either. The first input is an image: MixUp averages both, CutMix pastes a rectangle of the
@@ -37,7 +39,7 @@ def mixed(batches: tf.data.Dataset, mixup: float, cutmix: float, seed: int) -> t
         ]
         return (mixed_image, *rest[:-2]), rest[-2], rest[-1]
 
-    return batches.enumerate().map(mix, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.enumerate(first).map(mix, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _beta(parameter: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:

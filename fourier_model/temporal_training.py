@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import roc_auc_score
 
 from fourier_model.blending import self_blend
+from fourier_model.checkpoint import Checkpoint, Snapshot, restore, shapes, values_of
 from fourier_model.describing import Describe, Floats
 from fourier_model.examples import Frames, native_images
 from fourier_model.losses import class_weights, log_losses
@@ -61,6 +63,10 @@ class _Clips:
     def inputs(self) -> tuple[Floats, Floats, Floats]:
         return self.directions, self.logits, self.shares
 
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        return [*self.inputs, self.labels]
+
 
 def train_temporal_head(
     detector: keras.Model,
@@ -70,14 +76,49 @@ def train_temporal_head(
     dropout: float,
     seed: int,
     progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> TemporalTraining:
     """Train a temporal head for a trained detector, at most `settings.temporal_epochs` epochs.
 
     The 64 directions along which the features of consecutive training frames differ most are fixed first. The loss is the log loss of each video's mean logit,
     weighted like the detector's; validation videos choose the epoch. Real training videos with landmarks stand beside a blend of themselves, all
     frames changed alike. Frames of a video must stand together, in the order of time; those of one frame say nothing here.
+    In the folder `checkpoints` stand what the videos come to, and where the head stood after each epoch: a call with equal inputs goes on from there.
     Raises TrainingError unless both parts hold videos of two frames or more of both classes.
     """
+    kept = Checkpoint(checkpoints / "temporal_clips.npz") if checkpoints else None
+    snapshot = kept.read() if kept else None
+    if snapshot:
+        arrays = snapshot.arrays
+        (kernel,), fitted, judged = arrays["kernel"], _Clips(*arrays["fitted"]), _Clips(*arrays["judged"])
+    else:
+        kernel, fitted, judged = _looked_at(detector, train, validation, settings, seed)
+        if kept:
+            kept.write(Snapshot({}, {"kernel": [kernel], "fitted": fitted.arrays, "judged": judged.arrays}))
+    weights = class_weights(fitted.labels, settings.imbalance)
+    head = temporal_head(kernel.shape[1], dropout, seed)
+    checkpoint = Checkpoint(checkpoints / "temporal.npz") if checkpoints else None
+    watch = _Watch(head, judged, weights, settings, progress, checkpoint)
+    _fit(head, fitted, weights, settings, seed, watch)
+    lowers = watch.lowest < watch.without
+    facts = {
+        "kept": lowers,
+        "training_clips": len(fitted.labels),
+        "validation_clips": len(judged.labels),
+        "validation_loss_without": watch.without,
+        "validation_loss": watch.lowest,
+    }
+    history = pd.DataFrame(watch.rows, columns=list(HISTORY))
+    if not lowers:
+        return TemporalTraining(None, history, facts)
+    head.set_weights(watch.weights)
+    return TemporalTraining(on_features(head, kernel), history, facts)
+
+
+def _looked_at(
+    detector: keras.Model, train: Frames, validation: Frames, settings: TrainSettings, seed: int
+) -> tuple[Floats, _Clips, _Clips]:
+    """The directions, and the clips of both parts along them."""
     describe = describer(detector)
     learned = _described(_clips(train, seed, settings.memory), describe)
     first = list(islice(learned, DESCRIBED))
@@ -85,24 +126,7 @@ def train_temporal_head(
     _require_both(first, "training")
     _require_both(judged, "validation")
     kernel = _directions([features for features, _, _ in first], seed)
-    fitted = _stacked(chain(first, learned), kernel)
-    weights = class_weights(fitted.labels, settings.imbalance)
-    head = temporal_head(kernel.shape[1], dropout, seed)
-    watch = _Watch(head, _stacked(judged, kernel), weights, settings, progress)
-    _fit(head, fitted, weights, settings, seed, watch)
-    kept = watch.lowest < watch.without
-    facts = {
-        "kept": kept,
-        "training_clips": len(fitted.labels),
-        "validation_clips": len(judged),
-        "validation_loss_without": watch.without,
-        "validation_loss": watch.lowest,
-    }
-    history = pd.DataFrame(watch.rows, columns=list(HISTORY))
-    if not kept:
-        return TemporalTraining(None, history, facts)
-    head.set_weights(watch.weights)
-    return TemporalTraining(on_features(head, kernel), history, facts)
+    return kernel, _stacked(chain(first, learned), kernel), _stacked(judged, kernel)
 
 
 def _clips(frames: Frames, seed: int, memory: float) -> Iterator[tuple[list[Any], int]]:
@@ -181,9 +205,16 @@ def _fit(
     videos.compile(moving, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     rows = (clips.inputs, clips.labels[:, None].astype(np.float32), weights[clips.labels])
     batches = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(clips.labels), seed=seed)
+    batches = batches.batch(settings.batch_size).repeat(settings.temporal_epochs)
+    watch.go_on(moving.variables)
+    done = len(watch.rows)
+    if done == settings.temporal_epochs or watch.patience_ended:
+        return
     videos.fit(
-        batches.batch(settings.batch_size),
+        batches.skip(done * steps),
         epochs=settings.temporal_epochs,
+        initial_epoch=done,
+        steps_per_epoch=steps,
         callbacks=[watch],
         shuffle=False,
         verbose=0,
@@ -200,8 +231,10 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         weights: Floats,
         settings: TrainSettings,
         progress: Progress | None,
+        checkpoint: Checkpoint | None,
     ) -> None:
         super().__init__()
+        self.checkpoint = checkpoint
         self.head = head
         self.validation = validation
         self.class_weights = weights
@@ -212,6 +245,37 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         self.without = self._loss(self._logits())
         self.lowest = math.inf
         self.waited = 0
+
+    @property
+    def patience_ended(self) -> bool:
+        """Whether the validation loss did not fall for too many epochs."""
+        return self.waited >= self.settings.patience
+
+    def go_on(self, optimizer_variables: list[keras.Variable]) -> None:
+        """Take up what the checkpoint holds."""
+        snapshot = self.checkpoint.read() if self.checkpoint else None
+        if not snapshot or snapshot.facts["model"] != shapes(self.head.variables):
+            return
+        restore(self.head.variables, snapshot.arrays["head"])
+        restore(optimizer_variables, snapshot.arrays["optimizer"])
+        self.weights = snapshot.arrays["best"]
+        self.rows, self.lowest, self.waited = (snapshot.facts[name] for name in ("rows", "lowest", "waited"))
+
+    def _save(self) -> None:
+        if not self.checkpoint:
+            return
+        facts = {
+            "model": shapes(self.head.variables),
+            "rows": self.rows,
+            "lowest": self.lowest,
+            "waited": self.waited,
+        }
+        arrays = {
+            "head": values_of(self.head.variables),
+            "optimizer": values_of(self.model.optimizer.variables),
+            "best": self.weights,
+        }
+        self.checkpoint.write(Snapshot(facts, arrays))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
@@ -229,8 +293,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         self.waited += 1
         if numbers["val_loss"] < self.lowest:
             self.lowest, self.waited, self.weights = numbers["val_loss"], 0, self.head.get_weights()
-        if self.waited >= self.settings.patience:
-            self.model.stop_training = True
+        self.model.stop_training = self.patience_ended
+        self._save()
         if self.progress:
             self.progress(PHASE, epoch + 1, self.settings.temporal_epochs, numbers)
 

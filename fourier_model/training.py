@@ -3,8 +3,9 @@
 import difflib
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from sklearn.preprocessing import StandardScaler
 
 from fourier_model.attention import FORMULAS
+from fourier_model.checkpoint import Checkpoint, Snapshot, restore, shapes, values_of
 from fourier_model.detector import LOGIT, POOL, RESIZE, SPECTRUM, STANDARDISED, build_detector
 from fourier_model.examples import Frames, Lookup, TrainingImages, in_order, rows, shuffled, stored_images
 from fourier_model.linear_head import PENALTIES, linear_heads
@@ -77,6 +79,7 @@ def train_detector(
     train: Frames,
     validation: Frames,
     progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> Training:
     """Train a detector on `train`; `validation` chooses the epoch.
 
@@ -88,8 +91,9 @@ def train_detector(
     statistics of batch normalisation kept. Each phase ends after its epochs, or after `settings.patience` of them
     without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
     loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
+    A checkpoint is written after each epoch where there is a folder for it, `checkpoints`, of this training alone; a call with equal inputs goes on from it to the weights and the history of one that was never ended.
     Raises ValueError for a class without a frame (blends count as fakes), an unknown `fine_tune_from` or a head that cannot be solved for, BackboneWeightsError where weights cannot
-    be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite.
+    be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite or memory does not suffice.
     """
     require_both_classes(validation.labels, "validation")
     require_solvable_head(model, backbone, settings)
@@ -101,16 +105,24 @@ def train_detector(
     )
     try:
         trainer = _Trainer(detector, settings, seed, train, validation, progress)
+        if checkpoints:
+            trainer.go_on_from(Checkpoint(checkpoints / "detector.npz"), precision)
         if backbone.pretrained:
-            trainer.train_head()
+            trainer.run("head", trainer.train_head)
         else:
-            trainer.train_whole()
+            trainer.run("scratch", trainer.train_whole)
         if settings.fine_tune_epochs:
-            trainer.fine_tune(last_frozen)
+            trainer.run("fine_tune", lambda: trainer.fine_tune(last_frozen))
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError):
         for path in (*train.paths, *validation.paths):
             load_frame(path)  # names the one that cannot be read
         raise
+    except tf.errors.ResourceExhaustedError as error:
+        reason = str(error.message).partition("\n")[0]
+        message = (
+            f"memory ran out in training: lower train.batch_size, frames.size or train.memory ({reason})"
+        )
+        raise TrainingError(message) from error
     best = trainer.best
     for layer in detector.layers:
         layer.trainable = True
@@ -130,6 +142,17 @@ class _Best:
     epoch: int = 0
     weights: dict[str, list[np.ndarray]] = field(default_factory=dict)
     """Of each layer."""
+
+
+@dataclass
+class _Course:
+    """How far a phase has come."""
+
+    epochs: int = 0
+    lowest: float = math.inf
+    """Validation loss."""
+    waited: int = 0
+    """Epochs since then."""
 
 
 class _Trainer:
@@ -162,6 +185,67 @@ class _Trainer:
         self.plain = stored_images(validation, size, settings.memory, spectra=self.branch)
         self.weights = class_weights(self.images.labels, settings.imbalance)
         self.head = self._behind(detector.get_layer(POOL).output).layers
+        self.checkpoint: Checkpoint | None = None
+        self.precision = ""
+        self.course = _Course()
+        self.before_draws = self.rng.bit_generator.state
+        self.optimizer_values: list[np.ndarray] = []
+
+    def go_on_from(self, checkpoint: Checkpoint, precision: str) -> None:
+        """Take up what the checkpoint holds of a training in this precision, and write it from now on."""
+        self.checkpoint, self.precision = checkpoint, precision
+        snapshot = checkpoint.read()
+        if not snapshot or snapshot.facts["model"] != self._described():
+            return
+        facts, arrays = snapshot.facts, snapshot.arrays
+        self.rng.bit_generator.state = facts["generator"]
+        self.course = _Course(**facts["course"])
+        self.rows = facts["rows"]
+        self.phases = [Phase(**phase) for phase in facts["phases"]]
+        self.moved = [set(names) for names in facts["moved"]]
+        weights = {layer.name: arrays.get(f"best/{layer.name}", []) for layer in self.detector.layers}
+        self.best = _Best(**facts["best"], weights=weights)
+        restore(self.detector.variables, arrays["detector"])
+        self.optimizer_values = arrays.get("optimizer", [])
+        logger.info("training goes on after epoch %d, where an earlier run was ended", len(self.rows))
+
+    def save(self, optimizer_variables: Sequence[keras.Variable] = ()) -> None:
+        """Write down where training stands, with the optimizer in the middle of a phase."""
+        if not self.checkpoint:
+            return
+        facts = {
+            "model": self._described(),
+            "generator": self.before_draws,
+            "course": asdict(self.course),
+            "rows": self.rows,
+            "phases": [asdict(phase) for phase in self.phases],
+            "moved": [sorted(names) for names in self.moved],
+            "best": {"loss": self.best.loss, "epoch": self.best.epoch},
+        }
+        arrays = {
+            "detector": values_of(self.detector.variables),
+            **{f"best/{name}": weights for name, weights in self.best.weights.items()},
+            "optimizer": values_of(optimizer_variables),
+        }
+        self.checkpoint.write(Snapshot(facts, arrays))
+
+    def _described(self) -> list[Any]:
+        return [self.precision, shapes(self.detector.variables)]
+
+    def run(self, phase: str, work: Callable[[], None]) -> None:
+        """Run a phase, unless the checkpoint says that it is over; one that is not draws the seeds that it drew before."""
+        if any(done.name == phase for done in self.phases):
+            return
+        self.before_draws = self.rng.bit_generator.state
+        work()
+
+    def _end(self, phase: str, epochs: int, trained: int, moved: set[str]) -> None:
+        """Write down a phase that is over, and leave the detector with the best weights."""
+        self.phases.append(Phase(phase, epochs, trained))
+        self.moved.append(moved)
+        self._restore()
+        self.course, self.before_draws = _Course(), self.rng.bit_generator.state
+        self.save()
 
     def train_whole(self) -> None:
         """Train every layer."""
@@ -206,6 +290,7 @@ class _Trainer:
             self.settings.batch_size,
             self.settings.epochs,
             self._draw_seed(),
+            self.course.epochs,
         )
         self._fit("head", self._behind(features), CROSS_ENTROPY, batches, len(labels), held_out)
 
@@ -247,19 +332,15 @@ class _Trainer:
             val_loss, val_auc = judge_videos(head.logits(unseen), self.validation, self.weights)
             logit.set_weights([head.kernel, head.bias])
             self.note(
-                "head",
-                step,
-                len(PENALTIES),
-                {"loss": loss, "val_loss": val_loss, "val_auc": val_auc, "learning_rate": math.nan},
+                "head", {"loss": loss, "val_loss": val_loss, "val_auc": val_auc, "learning_rate": math.nan}
             )
+            self.tell("head", step, len(PENALTIES))
             if val_loss > lowest:
                 break
             lowest = val_loss
-        self.phases.append(Phase("head", step, head.kernel.size + 1))
-        self.moved.append({STANDARDISED, LOGIT})
-        self._restore()
+        self._end("head", step, head.kernel.size + 1, {STANDARDISED, LOGIT})
 
-    def note(self, phase: str, step: int, steps: int, numbers: dict[str, float]) -> None:
+    def note(self, phase: str, numbers: dict[str, float]) -> None:
         """Write down an epoch, or a penalty, and keep the weights where its validation loss is the lowest so far."""
         self.rows.append({"epoch": len(self.rows) + 1, "phase": phase, **numbers})
         if numbers["val_loss"] < self.best.loss:
@@ -268,8 +349,14 @@ class _Trainer:
                 layers = [layer for layer in layers if layer.trainable]
             weights = {layer.name: layer.get_weights() for layer in layers}
             self.best = _Best(numbers["val_loss"], len(self.rows), self.best.weights | weights)
+
+    def tell(self, phase: str, step: int, steps: int) -> None:
+        """Report what was written down last."""
         if self.progress:
-            self.progress(phase, step, steps, numbers)
+            row = self.rows[-1]
+            self.progress(
+                phase, step, steps, {name: row[name] for name in HISTORY if name not in ("epoch", "phase")}
+            )
 
     def _restore(self) -> None:
         """Give the detector its best weights."""
@@ -301,8 +388,15 @@ class _Trainer:
             settings.batch_size,
             epochs,
             self._draw_seed(),
+            self.course.epochs,
         )
-        batches = mixed(batches, settings.mixup, settings.cutmix, self._draw_seed())
+        batches = mixed(
+            batches,
+            settings.mixup,
+            settings.cutmix,
+            self._draw_seed(),
+            self.course.epochs * self._steps(len(labels)),
+        )
         loss = PairedCrossentropy(settings.pair_loss) if settings.pair_loss else CROSS_ENTROPY
         self._fit(phase, self._behind(self.pixels), loss, batches, len(labels), self.plain)
 
@@ -320,20 +414,30 @@ class _Trainer:
         fine = phase == "fine_tune"
         epochs = settings.fine_tune_epochs if fine else settings.epochs
         rate = settings.fine_tune_learning_rate if fine else settings.learning_rate
-        steps = math.ceil(count / settings.batch_size)
+        steps = self._steps(count)
         factors = learning_rates(
             self.detector, settings.layer_decay, settings.fine_tune_head if fine else 1.0
         )
         moving = optimizer(rate, epochs * steps, settings, factors)
         moving.build(part.trainable_variables)  # else Keras traces the step twice
+        if self.course.epochs:
+            restore(moving.variables, self.optimizer_values)
         part.compile(moving, loss, jit_compile=False)
         validation = in_order(held_out, len(self.validation.paths))
         watch = _Watch(self, phase, epochs, _forward(part, validation), validation)
-        part.fit(batches, epochs=epochs, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
+        if self.course.epochs < epochs and not watch.patience_ended:
+            part.fit(
+                batches,
+                epochs=epochs,
+                initial_epoch=self.course.epochs,
+                steps_per_epoch=steps,
+                callbacks=[watch],
+                shuffle=False,
+                verbose=0,
+            )
         trained = sum(math.prod(weight.shape) for weight in part.trainable_weights)
-        self.phases.append(Phase(phase, watch.ran, trained))
-        self.moved.append({layer.name for layer in part.layers if layer.trainable and layer.weights})
-        self._restore()
+        moved = {layer.name for layer in part.layers if layer.trainable and layer.weights}
+        self._end(phase, self.course.epochs, trained, moved)
 
     def trained_by(self, epoch: int) -> frozenset[str]:
         """The layers that were trained in the phases up to that of this epoch, counted over all phases."""
@@ -343,6 +447,10 @@ class _Trainer:
                 names |= moved
             first += phase.epochs
         return frozenset(names)
+
+    def _steps(self, examples: int) -> int:
+        """Batches of an epoch."""
+        return math.ceil(examples / self.settings.batch_size)
 
     def _draw_seed(self) -> int:
         return int(self.rng.integers(2**30))
@@ -360,9 +468,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         self.phase = phase
         self.epochs = epochs
         self.validation = validation
-        self.ran = 0
-        self.lowest = math.inf
-        self.waited = 0
+
+    @property
+    def patience_ended(self) -> bool:
+        """Whether the validation loss did not fall for too many epochs."""
+        return self.trainer.course.waited >= self.trainer.settings.patience
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras' hook."""
@@ -373,12 +483,13 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc, unused-ignore]
         self._require_finite(epoch, loss, val_loss)
         rate = float(self.model.optimizer.learning_rate)
         numbers = {"loss": loss, "val_loss": val_loss, "val_auc": val_auc, "learning_rate": rate}
-        self.ran = epoch + 1
-        trainer.note(self.phase, self.ran, self.epochs, numbers)
-        self.waited = 0 if val_loss < self.lowest else self.waited + 1
-        self.lowest = min(self.lowest, val_loss)
-        if self.waited >= trainer.settings.patience:
-            self.model.stop_training = True
+        course = trainer.course
+        waited = 0 if val_loss < course.lowest else course.waited + 1
+        trainer.course = _Course(epoch + 1, min(course.lowest, val_loss), waited)
+        self.model.stop_training = self.patience_ended
+        trainer.note(self.phase, numbers)
+        trainer.save(self.model.optimizer.variables)
+        trainer.tell(self.phase, epoch + 1, self.epochs)
 
     def _require_finite(self, epoch: int, *losses: float) -> None:
         if all(map(math.isfinite, losses)):

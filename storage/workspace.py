@@ -157,7 +157,7 @@ def told_of_a_full_disk(root: Path) -> Iterator[None]:
         if error.errno not in FULL and not any(os.strerror(code) in str(error) for code in FULL):
             raise
         message = (
-            f"no room is left to write into {root} ({error}): make room, or take another --workspace, and call the same again; "
+            f"no room is left to write into {root} ({error}): make room, or write elsewhere, and call the same again; "
             "what is finished is kept"
         )
         raise NoRoomError(message) from error

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fourier_model.synthesis import Pair, synthesise_pair
 from storage.encoding import write_clip
-from storage.workspace import Workspace, write_whole
+from storage.workspace import Workspace, told_of_a_full_disk, write_whole
 from tasks.progress import Progress
 from tasks.stage import Stage
 
@@ -46,7 +46,10 @@ def write_sample(output: Path, settings: SampleSettings, seed: int) -> None:
     """
     try:
         _require_empty(output)
-        with tempfile.TemporaryDirectory(dir=output, prefix=".partial-", ignore_cleanup_errors=True) as name:
+        with (
+            told_of_a_full_disk(output),
+            tempfile.TemporaryDirectory(dir=output, prefix=".partial-", ignore_cleanup_errors=True) as name,
+        ):
             partial = Path(name)
             _write_all(partial, settings, seed)
             for entry in ("real", "fake", "sample.json"):

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -216,6 +217,8 @@ class Stage:
     `function` reads the artifacts among its inputs from `workspace`, writes into `output` alone, and may return a small
     dictionary, kept as the artifact's summary. `folder` is where the artifacts stand in the workspace, the stage's
     name by default. A `heavy` stage takes what a machine has: its tasks carry the tag `machine_tag`, which Prefect limits on request.
+    One that `resumes` also takes `checkpoints`, a folder of its key that need not exist yet, outlives a kill,
+    and is removed once the stage is done.
     """
 
     name: str
@@ -226,6 +229,8 @@ class Stage:
     """Whether what it leaves holds on this machine alone, and is not shared with others."""
     heavy: bool = False
     """Whether its tasks carry a tag of this machine, by which Prefect can be told how many run here at once."""
+    resumes: bool = False
+    """Whether a call goes on from what a killed one left in `checkpoints`."""
 
     @property
     def machine_tag(self) -> str:
@@ -243,9 +248,12 @@ class Stage:
         artifact = self._unshared(workspace, key)
         if artifact is None:
             path = f"{self.folder or self.name}/{key.partition('/')[2]}"
+            checkpoints = workspace.checkpoints / path
+            more = {"checkpoints": checkpoints} if self.resumes else {}
             with workspace.publish(workspace.root / path) as output:
-                summary = self.function(output, workspace, **inputs)
-                files = folder_fingerprints(output)
+                summary = self.function(output, workspace, **inputs, **more)
+            files = folder_fingerprints(workspace.root / path)
+            shutil.rmtree(checkpoints, ignore_errors=True)
             artifact = Artifact(
                 stage=self.name, path=path, files=files, inputs=describe_inputs(inputs), summary=summary or {}
             )

@@ -63,6 +63,7 @@ def train(
     size: int,
     settings: TrainSettings,
     seed: int,
+    checkpoints: Path | None = None,
 ) -> dict[str, JsonValue]:
     """Train a detector.
 
@@ -70,6 +71,7 @@ def train(
     model's input in pixels; `weights_digest` is what `backbone_weights_digest` says of `backbone`, so that the key of the stage
     follows the file. Writes `model.keras`, `history.parquet` (a row an epoch), `training.json`, `model_architecture.png` (its blocks),
     `model_graph.svg` (every layer), and `temporal.keras` where a temporal head is asked for and lowers the loss of validation.
+    In the folder `checkpoints` training leaves after each epoch where it stands, and goes on from there after a kill.
     Raises TrainingDataError where a class is missing, BackboneWeightsError where weights cannot be had, TrainingError where the
     loss is no longer finite.
     """
@@ -98,7 +100,7 @@ def train(
         bar.report(done / total, f"{phase}, epoch {epoch} of at most {epochs}: {numbers}")
 
     stored = _stored(parts[Split.TRAIN], workspace, points), _stored(parts[Split.VALIDATION], workspace)
-    trained = train_detector(model, backbone, size, settings, seed, *stored, report)
+    trained = train_detector(model, backbone, size, settings, seed, *stored, report, checkpoints)
     bar.report(
         fine_tuned / total, f"kept the weights of epoch {trained.best_epoch} of {len(trained.history)}"
     )
@@ -117,7 +119,9 @@ def train(
     }
     history = trained.history
     if settings.temporal_epochs:
-        temporal = train_temporal_head(trained.model, *stored, settings, model.dropout, seed, report)
+        temporal = train_temporal_head(
+            trained.model, *stored, settings, model.dropout, seed, report, checkpoints
+        )
         facts["temporal"] = temporal.facts
         history = pd.concat([history, temporal.history], ignore_index=True)
         history["epoch"] = range(1, len(history) + 1)
@@ -177,4 +181,4 @@ def _stored(table: pd.DataFrame, workspace: Workspace, points: pd.DataFrame | No
     return Frames(paths, table["label"].to_numpy("int64"), list(table["video_id"]), landmarks)
 
 
-TRAIN = Stage("train", version=8, function=train, heavy=True)
+TRAIN = Stage("train", version=8, function=train, heavy=True, resumes=True)

@@ -1,9 +1,12 @@
+import re
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+import typer
 
-from flows.cli import app
+from flows.cli import _messages, app
 
 
 def call(*arguments):
@@ -68,3 +71,20 @@ def test_every_command_is_registered():
         "detect", "api", "export",
     }  # fmt: skip
     assert [group.name for group in app.registered_groups] == ["models"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted: what is finished is kept"),
+        (MemoryError(), 1, "memory ran out, .* use fewer --workers"),
+        (BrokenProcessPool("a process died"), 1, r"ended from outside \(a process died\)"),
+    ],
+)
+def test_what_ends_a_run_from_outside_is_one_message_with_the_way_out(error, code, message, capsys):
+    with pytest.raises(typer.Exit) as ended, _messages():
+        raise error
+    assert ended.value.exit_code == code
+    shown = capsys.readouterr().err
+    assert re.search(message, shown)
+    assert "what is finished is kept" in shown

@@ -98,7 +98,8 @@ def test_checkpoints_of_what_is_done_by_now_are_removed_and_no_others(tmp_path):
 def test_a_full_disk_is_one_sentence_with_the_way_out(tmp_path, error):
     with (
         pytest.raises(
-            NoRoomError, match=r"no room is left to write into .*--workspace.* what is finished is kept"
+            NoRoomError,
+            match=r"no room is left to write into .* make room, or write elsewhere, .* what is finished is kept",
         ),
         Workspace(tmp_path).publish(tmp_path / "stage") as folder,
     ):
