@@ -25,8 +25,8 @@ from storage.manifest import VIDEO_SCHEMA, read_table
 from storage.workspace import Workspace
 from tasks.audit import face_heights
 from tasks.catalogue import CATALOGUE, list_data_set, name_apart, readable_videos, require_labels
-from tasks.extract import ExtractedFrame, Extraction
 from tasks.manifest import MANIFEST
+from tasks.reading import ExtractedFrame, Extraction
 from tasks.split import SPLIT, require_protocol
 from tasks.stage import Made, Mapped
 
