@@ -62,6 +62,10 @@ class DataSetDefaults(BaseModel):
 
     content: Content = Field("scenes", description="Whole frames (scenes), or ready-made face crops (faces).")
     grouping: Grouping = Field("auto", description="Which loose images make a video.")
+    fingerprint: Literal["sampled", "full"] = Field(
+        "sampled",
+        description="How a change of a video's file is noticed: by its size and samples of its content, or by every byte of it, which takes as long as reading them.",
+    )
     group_by: GroupBy = Field(
         "clip",
         description="What keeps videos on one side of the split: what they were made of (clip), or also who is seen (identity).",

@@ -65,7 +65,14 @@ def list_videos(walk: Stages, settings: Settings, *, read: bool = True) -> list[
         if root is None:
             return None
         catalogues.append(
-            list_data_set(dataset, root, settings.dataset.content, settings.dataset.grouping, read=read)
+            list_data_set(
+                dataset,
+                root,
+                settings.dataset.content,
+                settings.dataset.grouping,
+                read=read,
+                full=settings.dataset.fingerprint == "full",
+            )
         )
         if isinstance(root, RemoteFiles):
             root.keep(walk.workspace)

@@ -56,12 +56,12 @@ class DataFiles(Protocol):
 
 
 class LocalFiles:
-    """A data set in a folder, or one that a table lists, on this machine."""
+    """A data set in a folder, or one that a table lists, on this machine; `full` reads every byte for a fingerprint."""
 
     readers = 8
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, full: bool = False) -> None:
+        self._path, self._full = path, full
         self._folder = path if path.is_dir() else path.parent
         self.root = str(self._folder.resolve())
 
@@ -75,7 +75,7 @@ class LocalFiles:
 
     def fingerprint(self, name: str) -> str:
         """See DataFiles."""
-        return fingerprint(self._folder / name)
+        return fingerprint(self._folder / name, full=self._full)
 
 
 @dataclass

@@ -113,15 +113,16 @@ def list_data_set(
     grouping: Grouping = "auto",
     *,
     read: bool = True,
+    full: bool = False,
 ) -> Catalogue:
     """Read the layout of the data set at `root`, a path or what is at an address, and the size and fingerprint of each video; done anew in every run.
 
     `content` and `grouping` hold where the data set's own settings do not say otherwise. A file that cannot be read
-    keeps its row, with the reason. Without `read` no file is opened, and fingerprints are missing.
+    keeps its row, with the reason. Without `read` no file is opened, and fingerprints are missing; `full` reads every byte for those of files on this machine.
     Raises DataSetError where there is nothing to read.
     """
     name = parse_uri(settings.uri).name
-    files: DataFiles = root if isinstance(root, RemoteFiles) else LocalFiles(root)
+    files: DataFiles = root if isinstance(root, RemoteFiles) else LocalFiles(root, full=full)
     tree = files.tree()
     listing = read_layout(tree.root / (tree.table or ""), settings.rules(grouping), tree)
     batches = []

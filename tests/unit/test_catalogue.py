@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,18 @@ def test_a_moved_data_set_is_the_same_and_a_changed_video_is_not(tmp_path):
     assert moved.digest == before.digest
     (tmp_path / "b" / "set" / "real" / "1.mp4").write_bytes(b"other")
     assert listed(tmp_path / "b" / "set").digest != before.digest
+
+
+def test_a_byte_between_the_samples_is_noticed_where_every_byte_is_asked_for(tmp_path):
+    path = videos(tmp_path, "real/1.mp4", "fake/1.mp4") / "real" / "1.mp4"
+    content = bytearray(1_000_000)
+    path.write_bytes(content)
+    read = partial(list_data_set, DataSetSettings(uri=str(tmp_path)), tmp_path)
+    sampled, full = read().digest, read(full=True).digest
+    content[200_000] = 1
+    path.write_bytes(content)
+    assert read().digest == sampled
+    assert read(full=True).digest != full
 
 
 def test_a_catalogue_that_is_digested_row_by_row_has_the_digest_of_the_whole(tmp_path, monkeypatch):
