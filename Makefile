@@ -6,7 +6,7 @@ WORKSPACE ?= workspace
 PARALLEL := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check bench ablation constraints clean
+.PHONY: help install run test test-slow check bench fuzz ablation constraints clean
 
 help: ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
 bench: $(VENV)/.installed-dev ## This project beside what people would otherwise use: WORKSPACE/bench/bench.md (half an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks --output $(WORKSPACE)/bench
+
+fuzz: $(VENV)/.installed-dev ## Read 2,000 broken videos, and say what became of them
+	$(BIN)/python -m tests.fuzz --mutants 2000 --seed 0
 
 ablation: install ## What attention and the frequency branch are worth on the sample data set (half an hour)
 	$(BIN)/python -m benchmarks.ablation sample --workspace $(WORKSPACE)/ablation
