@@ -15,7 +15,13 @@ from typing_extensions import override
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings
-from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings, require_solvable_head
+from fourier_model.settings import (
+    BackboneSettings,
+    ModelSettings,
+    TrainSettings,
+    require_own_attention,
+    require_solvable_head,
+)
 from storage.isolation import ReadingLimits
 from storage.layouts.base import Content, DataSetSettings, Grouping
 from tasks.adversarial import AdversarialSettings
@@ -160,6 +166,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _solvable_head(self) -> Self:
         require_solvable_head(self.model, self.backbone, self.train)
+        require_own_attention(self.model, self.train)
         return self
 
 

@@ -173,6 +173,13 @@ class TrainSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Arithmetic of training; auto is bfloat16 where the processor has units for it."
     )
+    distribute: Literal["none", "mirrored", "multi-worker"] = Field(
+        "none",
+        description=(
+            "Which devices train together: one (none), all of this machine (mirrored), or those of all machines that TF_CONFIG names (multi-worker). "
+            "They share each batch."
+        ),
+    )
     fine_tune_epochs: int = Field(
         5, ge=0, le=10_000, description="Most epochs of fine-tuning; 0 leaves it out."
     )
@@ -263,6 +270,16 @@ class TrainSettings(BaseModel):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _shareable(self) -> Self:
+        if self.distribute != "none" and (self.pair_loss or self.clip_norm):
+            message = (
+                "train.distribute shares out each batch, and train.pair_loss and train.clip_norm need the whole of it: set train.pair_loss=0 and "
+                "leave train.clip_norm empty, or set train.distribute=none"
+            )
+            raise ValueError(message)
+        return self
+
     @property
     def reals_suffice(self) -> bool:
         """Whether real videos alone can be trained on, the fakes being made of them."""
@@ -278,5 +295,15 @@ def require_solvable_head(model: ModelSettings, backbone: BackboneSettings, trai
         message = (
             "train.head=solved needs one layer on standardised features of a pretrained backbone: set model.features, model.dense_units=0, "
             "model.frequency_branch=false and model.output=logit, or train.head=epochs"
+        )
+        raise ValueError(message)
+
+
+def require_own_attention(model: ModelSettings, train: TrainSettings) -> None:
+    """Raises ValueError where `train.distribute` shares out batches whose examples the attention mixes: the share would change what it says."""
+    if train.distribute != "none" and model.attention in ("original", "original_axes"):
+        message = (
+            f"train.distribute shares out each batch, and model.attention={model.attention} mixes the examples of one: choose another, or set "
+            "train.distribute=none"
         )
         raise ValueError(message)

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from fourier_model.attention import FORMULAS
 from fourier_model.checkpoint import Checkpoint, Snapshot, restore, shapes, values_of
 from fourier_model.detector import LOGIT, POOL, RESIZE, SPECTRUM, STANDARDISED, build_detector
+from fourier_model.distribution import SharedModel, strategy_for, synchronise
 from fourier_model.examples import Frames, Lookup, TrainingImages, in_order, rows, shuffled, stored_images
 from fourier_model.linear_head import PENALTIES, linear_heads
 from fourier_model.losses import PairedCrossentropy, class_weights, judge_videos, log_losses
@@ -26,7 +27,13 @@ from fourier_model.optimizer import learning_rates, optimizer
 from fourier_model.placement import is_attention
 from fourier_model.precision import training_precision
 from fourier_model.scoring import load_frame
-from fourier_model.settings import BackboneSettings, ModelSettings, TrainSettings, require_solvable_head
+from fourier_model.settings import (
+    BackboneSettings,
+    ModelSettings,
+    TrainSettings,
+    require_own_attention,
+    require_solvable_head,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -90,15 +97,18 @@ def train_detector(
     phase (`scratch`). The second phase (`fine_tune`) trains the attention and what lies behind `settings.fine_tune_from`, with the
     statistics of batch normalisation kept. Each phase ends after its epochs, or after `settings.patience` of them
     without a lower validation loss, the log loss of the validation videos' mean logits, weighted like the training
-    loss; the weights of the lowest one of both phases stay. Equal inputs and seeds give equal weights on one machine.
+    loss; the weights of the lowest one of both phases stay. Several devices share each batch as `settings.distribute` says (`fourier_model/distribution.py`). Equal inputs and seeds give equal weights on one machine.
     A checkpoint is written after each epoch where there is a folder for it, `checkpoints`, of this training alone; a call with equal inputs goes on from it to the weights and the history of one that was never ended.
-    Raises ValueError for a class without a frame (blends count as fakes), an unknown `fine_tune_from` or a head that cannot be solved for, BackboneWeightsError where weights cannot
-    be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite or memory does not suffice.
+    Raises ValueError for a class without a frame (blends count as fakes), an unknown `fine_tune_from`, a head that cannot be solved for or batches that cannot be shared out, BackboneWeightsError where weights cannot
+    be had, FrameError where a frame cannot be read, TrainingError where the loss is no longer finite or memory does not suffice, DistributionError where `settings.distribute` asks for several machines too late.
     """
     require_both_classes(validation.labels, "validation")
     require_solvable_head(model, backbone, settings)
+    require_own_attention(model, settings)
     precision = training_precision(settings.precision)
-    detector = build_detector(model, backbone, size, seed, precision)
+    with strategy_for(settings.distribute).scope():
+        detector = build_detector(model, backbone, size, seed, precision)
+        synchronise(detector)
     last_frozen = _layer_index(detector, settings.fine_tune_from or LAST_FROZEN[backbone.name])
     logger.info(
         "training in %s on %d frames, %d for validation", precision, len(train.paths), len(validation.paths)
@@ -373,7 +383,10 @@ class _Trainer:
     def _behind(self, tensor: Any) -> keras.Model:
         """The part of the detector from `tensor`, and from the spectrum of the frequency branch, to the logit."""
         spectrum = [self.detector.get_layer(SPECTRUM).output] if self.branch else []
-        return keras.Model([tensor, *spectrum], self.detector.output)
+        strategy = self.detector.distribute_strategy
+        with strategy.scope():
+            kind = keras.Model if self.settings.distribute == "none" else SharedModel
+            return kind([tensor, *spectrum], self.detector.output)
 
     def _fit_images(self, phase: str) -> None:
         """Train what is trainable on the images themselves."""
@@ -418,8 +431,9 @@ class _Trainer:
         factors = learning_rates(
             self.detector, settings.layer_decay, settings.fine_tune_head if fine else 1.0
         )
-        moving = optimizer(rate, epochs * steps, settings, factors)
-        moving.build(part.trainable_variables)  # else Keras traces the step twice
+        with self.detector.distribute_strategy.scope():
+            moving = optimizer(rate, epochs * steps, settings, factors)
+            moving.build(part.trainable_variables)  # else Keras traces the step twice
         if self.course.epochs:
             restore(moving.variables, self.optimizer_values)
         part.compile(moving, loss, jit_compile=False)
