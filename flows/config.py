@@ -24,6 +24,7 @@ from fourier_model.settings import (
 )
 from storage.isolation import ReadingLimits
 from storage.layouts.base import Content, DataSetSettings, Grouping
+from storage.redaction import redacted
 from tasks.adversarial import AdversarialSettings
 from tasks.catalogue import GroupBy
 from tasks.clip import ExtractionSettings
@@ -34,10 +35,39 @@ from tasks.sample import SampleSettings
 from tasks.split import SplitSettings
 
 Preset = Literal["sample", "standard", "gpu", "original"]
+DEEPEST = 20
+"""How deep lists and mappings of a file of settings may stand in one another."""
+LONGEST_SHOWN = 200
 
 
 class SettingsError(ValueError):
     """A setting is unknown or out of bounds; the message names it and what is allowed."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain values, and neither aliases, a few of which stand for millions of values, nor a nesting without end."""
+
+    depth = 0
+
+    @override
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            message = f"line {self.line + 1}: found the alias *{event.anchor}: write the value out"
+            raise yaml.YAMLError(message)
+        if self.depth >= DEEPEST:
+            message = f"line {self.line + 1}: found more than {DEEPEST} lists and mappings in one another"
+            raise yaml.YAMLError(message)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def read_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises yaml.YAMLError, or ValueError for a number or a date that is none."""
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
 
 
 class FrameSettings(ExtractionSettings, ReadingLimits):
@@ -237,11 +267,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = read_yaml(path.read_text("utf-8"))
     except OSError as error:
         message = f"--config {path} cannot be read: {error.strerror}"
         raise SettingsError(message) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         message = f"--config {path} is not YAML: {' '.join(str(error).split())}"
         raise SettingsError(message) from error
     if values is None:
@@ -255,12 +285,12 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _parse_override(text: str) -> dict[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        message = f"--set {text!r}: expected section.key=value, like --set train.epochs=20"
+        message = f"--set {_brief(text)}: expected section.key=value, like --set train.epochs=20"
         raise SettingsError(message)
     try:
-        parsed: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        message = f"--set {text!r}: {value!r} is not a YAML value: quote it"
+        parsed: Any = read_yaml(value)
+    except (yaml.YAMLError, ValueError) as error:
+        message = f"--set {_brief(text)}: {_brief(value)} is not a YAML value: quote it"
         raise SettingsError(message) from error
     for key in reversed(name.strip().split(".")):
         parsed = {key: parsed}
@@ -285,9 +315,15 @@ def _explain(error: ValidationError) -> str:
             lines.append(f"unknown setting {name}: {hint}")
         else:
             lines.append(
-                f"setting {name}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, got {mistake['input']!r}"
+                f"setting {name}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}, got {_brief(mistake['input'])}"
             )
     return "\n".join(lines)
+
+
+def _brief(value: object) -> str:
+    """A value as a message shows it: not all of a long one, and no secret in an address."""
+    text = redacted(repr(value))
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def setting_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:

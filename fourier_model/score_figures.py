@@ -160,8 +160,7 @@ def by_part(parts: Mapping[str, Sequence[Mapping[str, Any]]], confidence: float)
 
 
 def _row_name(row: Mapping[str, Any]) -> str:
-    name = str(row["name"]).replace("$", r"\$")  # no mathematics in names of methods
-    return f"{name}  ({row['real']} + {row['fake']})"
+    return f"{row['name']}  ({row['real']} + {row['fake']})"
 
 
 def _square(axes: Axes) -> None:

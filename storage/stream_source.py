@@ -1,6 +1,7 @@
 """Where a stream comes from: a camera, an address in the network, or a file that grows."""
 
 import os
+import re
 import stat
 import threading
 import time
@@ -15,6 +16,7 @@ import av
 import av.error
 from av.container import InputContainer
 
+from storage.redaction import redacted
 from storage.video import CONTAINERS
 
 # What may be opened for an address, that included: a list of segments may name addresses, and never files of this machine.
@@ -160,15 +162,14 @@ def _address(text: str, scheme: str) -> StreamSource:
     if scheme not in PROTOCOLS:
         message = f"--stream {scheme}://: expected {', '.join(PROTOCOLS)}, a camera, or the path of a file"
         raise StreamError(message)
-    parts = urlsplit(text)
     try:
+        parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        message = f"--stream {scheme}://: {error}"
-        raise StreamError(message) from error
+    except ValueError:  # its text holds parts of the address, the password among them
+        message = f"--stream {scheme}://: expected {scheme}://user:password@host:port/path; other signs in user and password stand as %XX"
+        raise StreamError(message) from None
     place = f"[{host}]" if ":" in host else host
-    return StreamSource(
-        "network",
-        f"{scheme}{text[len(scheme) :]}",
-        f"{scheme}://{place}{f':{port}' if port else ''}{parts.path}",
-    )
+    # Where one that streams to a server is let in by the last part of the path, it is a secret.
+    path = re.sub(r"[^/]+$", "***", parts.path) if scheme.startswith("rtmp") else parts.path
+    label = redacted(f"{scheme}://{place}{f':{port}' if port else ''}{path}")
+    return StreamSource("network", f"{scheme}{text[len(scheme) :]}", label)

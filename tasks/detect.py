@@ -20,6 +20,7 @@ from fourier_model.describing import ClipDescriber
 from storage.isolation import ReadingEnded, ReadingLimits, read_apart, start_ahead
 from storage.layouts.base import is_image, is_video, natural_order
 from storage.processors import decoding_threads
+from storage.redaction import redacted
 from storage.video import UnreadableVideo, VideoFile, VideoInfo
 from tasks.clip import ExtractionSettings, no_face, stored_pixels
 from tasks.judgement import FaceJudgement, FrameScore, Judgement, shown
@@ -98,7 +99,9 @@ class Detector:
     def judge(self, path: Path | str) -> Judgement:
         """Judge a video or an image. One that cannot be read is a judgement too: status `failed`, with the reason."""
         if isinstance(path, str) and ADDRESS.match(path):
-            return self._failed(path, "is an address and no file: download it, or use `detect --stream`")
+            return self._failed(
+                redacted(path), "is an address and no file: download it, or use `detect --stream`"
+            )
         path, before, digest = Path(path), None, None
         try:
             before = _state(path)

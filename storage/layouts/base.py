@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from storage.archives import ARCHIVE_SUFFIXES
+from storage.redaction import holds_secret, redacted
 
 Content = Literal["scenes", "faces"]
 Grouping = Literal["auto", "directory", "prefix", "image"]
@@ -83,6 +84,18 @@ class DataSetSettings(BaseModel):
     fake_audio: LabelName = Field(
         "real", description="The label of videos with real pictures and fake sound (FakeAVCeleb)."
     )
+
+    @field_validator("uri")
+    @classmethod
+    def _without_secret(cls, uri: str) -> str:
+        """Settings are kept and shown: by Prefect, in reports, in the records of runs, in the detectors that come of them."""
+        if holds_secret(uri):
+            message = (
+                f"{redacted(uri)} holds a password or a token, and settings are kept and shown: leave it out, and give it where "
+                "the library that reads the address looks for it, like ~/.kaggle, ~/.aws or the environment"
+            )
+            raise ValueError(message)
+        return uri
 
     def rules(self, grouping: Grouping) -> "ReadingRules":
         """How it is read; `grouping` holds where the data set does not say otherwise."""

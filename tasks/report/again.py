@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from pydantic import JsonValue
+from typing_extensions import override
 
 from storage.workspace import Workspace
 from tasks.report.images import address
@@ -29,9 +30,17 @@ PACKAGES = (
 SETTINGS = "settings.yaml"
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes values out where they stand twice: a file of settings has no aliases."""
+
+    @override
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def settings_text(configuration: dict[str, JsonValue]) -> str:
     """The settings as a file for `--config`."""
-    return str(yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
+    return str(yaml.dump(configuration, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def again(

@@ -13,6 +13,10 @@ from tasks.stage import Stage
 CALLED = "called"
 
 
+def touch(output, workspace):
+    (output / "a").touch()
+
+
 class Payload:
     """Leaves a file where it is unpickled."""
 
@@ -56,7 +60,7 @@ def without_end(record):
 def test_a_record_that_holds_code_is_none_and_nothing_of_it_is_called(tmp_path, monkeypatch, change):
     monkeypatch.chdir(tmp_path)
     workspace = Workspace(tmp_path / "workspace").prepare()
-    stage = Stage("stage", 1, lambda output, workspace: (output / "a").touch())  # noqa: ARG005
+    stage = Stage("stage", 1, touch)
     stage.keep(workspace, {})
     [path] = (file for file in workspace.cache.rglob("*") if file.is_file())
     assert stage.lookup(workspace, {}).artifact
