@@ -19,6 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from flows.walk import Calls
 from tasks.stage import Artifact, Made, Mapped, Stage
 
 
@@ -37,18 +38,23 @@ class PlainWalk:
         path = f"{stage.folder or stage.name}/{next(self._numbers)}"
         output = self.workspace.root / path
         output.mkdir(parents=True)
-        summary = stage.function(output, self.workspace, **inputs)
+        more = {"checkpoints": self.workspace.checkpoints / path} if stage.resumes else {}
+        summary = stage.function(output, self.workspace, **inputs, **more)
         files = {item.name: "" for item in output.iterdir()}
         return Artifact(stage=stage.name, path=path, files=files, inputs={}, summary=summary or {})
 
-    def map(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Mapped:
+    def map(self, stage: Stage, calls: Calls) -> Mapped:
         """A call for each item, on as many threads as there are processors."""
+
+        def make(call: tuple[str, Mapping[str, Any]]) -> tuple[str, Made]:
+            name, inputs = call
+            return name, Made.of(self.stage(stage, name, **inputs))
+
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            made = threads.map(lambda call: Made.of(self.stage(stage, *call[:1], **call[1])), calls.items())
-            return Mapped(artifacts=dict(zip(calls, made, strict=True)))
+            return Mapped(artifacts=dict(threads.map(make, calls.items())))
 
 
-def run_plainly(root: Path, sources: int) -> None:
+def run_plainly(root: Path, overrides: list[str]) -> None:
     """The walk of `run`, by plain functions."""
     from flows.config import load_settings
     from flows.explore import explore_split
@@ -56,7 +62,7 @@ def run_plainly(root: Path, sources: int) -> None:
     from flows.prepare import list_videos, prepare_videos
     from flows.train import train_and_judge
 
-    settings = load_settings(None, None, [f"sample.sources={sources}"], [])
+    settings = load_settings(None, None, overrides, [])
     walk = PlainWalk(root)
     catalogue, split = prepare_videos(walk, settings, list_videos(walk, settings))
     audit, exploration = explore_split(walk, settings, catalogue, split)
@@ -74,16 +80,25 @@ def main() -> None:
     """Measure, print a table, and write JSON on request."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--sources", type=int, default=150)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="a setting of all three; repeatable",
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.plain:
-        run_plainly(arguments.plain, arguments.sources)
+        run_plainly(arguments.plain, arguments.set)
         return
+    settings = [
+        part for text in (f"sample.sources={arguments.sources}", *arguments.set) for part in ("--set", text)
+    ]
     with tempfile.TemporaryDirectory() as name:
-        plain = [sys.executable, "-m", "benchmarks.overhead", "--sources", str(arguments.sources)]
-        run = [sys.executable, "-m", "flows.cli", "run", "--workspace", f"{name}/workspace"]
-        run += ["--set", f"sample.sources={arguments.sources}"]
+        plain = [sys.executable, "-m", "benchmarks.overhead", *settings]
+        run = [sys.executable, "-m", "flows.cli", "run", "--workspace", f"{name}/workspace", *settings]
         took = {
             "plain functions": _seconds([*plain, "--plain", f"{name}/plain"]),
             "run": _seconds(run),
