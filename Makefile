@@ -6,7 +6,7 @@ WORKSPACE ?= workspace
 PARALLEL := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check bench fuzz ablation constraints clean
+.PHONY: help install run test test-slow check audit bench fuzz ablation constraints clean
 
 help: ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ check: $(VENV)/.installed-dev ## Lint, types, import rules, packaging
 	rm -rf build
 	$(BIN)/python -m build --wheel --outdir build/wheel . > /dev/null
 	$(BIN)/check-wheel-contents --toplevel flows,tasks,fourier_model,storage build/wheel
+
+audit: $(VENV)/.installed-dev ## Look the pinned dependencies up in the database of known vulnerabilities (says so where it cannot be reached)
+	$(BIN)/python .ci/audit.py
 
 bench: $(VENV)/.installed-dev ## This project beside what people would otherwise use: WORKSPACE/bench/bench.md (half an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench

@@ -1,5 +1,6 @@
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -145,6 +146,16 @@ def test_a_name_that_is_markup_is_text(page):
     text = page.read_text("utf-8")
     assert "<img src=x" not in text
     assert text.count("&lt;img src=x onerror=alert(1)&gt;") >= 2
+
+
+def test_the_page_allows_no_script_and_nothing_from_elsewhere(page):
+    text = page.read_text("utf-8")
+    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    rules = dict(rule.strip().split(" ", 1) for rule in unescape(policy).split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules.get("script-src", "'none'") == "'none'"
+    assert rules["img-src"] == "data:"
+    assert "<script" not in text
 
 
 def test_a_path_that_failed_is_on_the_page_with_its_reason(page, judged):
