@@ -17,6 +17,7 @@ from flows.record import record_run
 from flows.train import show_judgement
 from flows.walk import Run, Step, Walk
 from fourier_model.metrics import EvaluationSettings
+from storage.isolation import ReadingLimits
 from storage.remote import local_folder, open_workspace
 from tasks.adversarial import ADVERSARIAL
 from tasks.catalogue import Catalogue
@@ -31,7 +32,11 @@ from tasks.transfer import TRANSFER
 
 OWN_SECTIONS = ("seed", "datasets", "dataset", "sample", "explore", "explain", "robustness", "adversarial")
 """What a call may set; all else is part of the detector."""
-OWN_SETTINGS = ("frames.per_video", *(f"evaluate.{name}" for name in EvaluationSettings.model_fields))
+OWN_SETTINGS = (
+    "frames.per_video",
+    *(f"frames.{name}" for name in ReadingLimits.model_fields),
+    *(f"evaluate.{name}" for name in EvaluationSettings.model_fields),
+)
 
 
 class Judged(BaseModel):

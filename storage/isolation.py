@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from math import ceil
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -225,14 +226,26 @@ def serve(module: str) -> None:
     importlib.import_module(module)
     log = _Log()
     logging.getLogger().addHandler(log)
-    while size := sys.stdin.buffer.readline():  # pickle.load would wait for more than a request
-        request = sys.stdin.buffer.read(int(size))
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    while True:
+        request = requests.get()
         reading, arguments, folder, seconds, memory = pickle.loads(request)  # noqa: S301 - the parent's own
         os.chdir(folder)
         _limit_memory(memory)
         log.told = []
         end = _read(replies, reading(*arguments), seconds)
         _say(replies, end | {"log": log.told})
+
+
+def _listen(requests: "SimpleQueue[bytes]") -> None:
+    """Take the parent's requests. When it is gone, end this process, in the midst of what it does: nobody waits for it, and its folder may be removed."""
+    stream = os.fdopen(
+        os.dup(0), "rb"
+    )  # the interpreter closes sys.stdin at its end, and would wait for this thread
+    while size := stream.readline():  # pickle.load would wait for more than a request
+        requests.put(stream.read(int(size)))
+    os._exit(0)
 
 
 def _read(replies: Any, messages: Iterator[Message], seconds: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@ import importlib
 import itertools
 import os
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -175,15 +174,20 @@ def test_a_script_without_a_guard_and_a_process_of_a_pool_may_read(tmp_path):
     assert (done.stdout, done.stderr) == ("3\n3\n", "once\n")
 
 
-def test_no_process_is_left_behind_by_a_parent_that_was_killed(tmp_path):
-    script = (
-        "import sys, time\nfrom storage.isolation import ReadingLimits, _take\n"
-        "process = _take('tasks.reading')\nprint(process._process.pid, flush=True)\ntime.sleep(1000)\n"
+def test_what_a_parent_that_was_killed_had_read_ends_with_it(tmp_path):
+    (tmp_path / "endless.py").write_text(
+        "import os, time\ndef read():\n    yield os.getpid(), b''\n    time.sleep(1000)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import time\nfrom pathlib import Path\nimport endless\n"
+        "from storage.isolation import ReadingLimits, read_apart\n"
+        "messages = read_apart(endless.read, [Path(endless.__file__)], ReadingLimits())\n"
+        "print(next(messages)[0], flush=True)\nnext(messages)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as parent:
-        number = int(parent.stdout.readline())
-        watched = os.pidfd_open(number)
-        parent.send_signal(signal.SIGKILL)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment) as parent:
+        watched = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
     assert select.select([watched], [], [], 60)[0], "still there"
     os.close(watched)
