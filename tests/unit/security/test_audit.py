@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 AUDIT = Path(__file__).parents[3] / ".ci" / "audit.py"
 BAD = {
     "id": "PYSEC-2099-1",
