@@ -10,7 +10,8 @@ ARG EXTRAS=
 RUN useradd --uid 1000 --create-home deepfake \
     && install --directory --owner deepfake /workspace
 
-WORKDIR /app
+# Where Prefect looks for the code of an image, unless told otherwise.
+WORKDIR /opt/prefect
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --constraint constraints.txt --editable ".${EXTRAS}"

@@ -41,6 +41,8 @@ def train_the_detector(distribute: str, folder: Path, dropout: float = 0.0) -> d
         augmentation=AugmentationSettings(),
         precision="float32",
     )
+    checkpoints = folder / f"checkpoints{dropout}"
+    checkpoints.mkdir()
     trained = train_detector(
         ModelSettings(dense_units=8, dropout=dropout),
         BackboneSettings(name="compact", weights="none"),
@@ -49,6 +51,7 @@ def train_the_detector(distribute: str, folder: Path, dropout: float = 0.0) -> d
         0,
         write_frames(folder, 7, 1),
         write_frames(folder, 4, 2),
+        checkpoints=checkpoints,
     )
     return {
         "loss": trained.history["loss"].tolist(),
