@@ -28,6 +28,8 @@ from storage.video import UnreadableVideo
 SHARE_BYTES = 100_000_000
 """The time limit is for so many bytes of a file."""
 MEBIBYTE = 2**20
+ROOT = Path(__file__).parents[1]
+"""Where this project's packages are."""
 MOST_READINGS = 1000
 """Of one process: what a decoder leaks must not add up."""
 LAST_WORDS_S = 10
@@ -140,13 +142,18 @@ class _Process:
     """A process that reads."""
 
     def __init__(self, module: str) -> None:
-        # It finds modules where they are found here. Threads of numpy's would only cost time and address space.
-        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        # It finds modules where they are found here, its own library first: Prefect adds the folder of a flow to the path, and one of ours is called inspect.
+        paths = [str(Path(path).absolute()) for path in sys.path]
+        start = (
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path += {paths!r}; "
+            f"from storage.isolation import serve; serve({module!r})"
+        )
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from storage.isolation import serve; serve({module!r})"],
+            [sys.executable, "-P", "-c", start],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+            # Threads of numpy's would only cost time and address space.
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         )
         assert self._process.stdin
         assert self._process.stdout

@@ -52,6 +52,14 @@ def test_messages_and_contents_arrive_as_they_were_yielded(apart):
     assert apart(code) == [({"a": [1, 0.1, None]}, b""), ("two\n", content)]
 
 
+def test_a_folder_on_the_path_whose_modules_are_called_like_those_of_python_does_not_come_before_them(
+    apart, tmp_path, monkeypatch
+):
+    (tmp_path / "inspect.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert apart("import inspect\nyield inspect.isfunction(read), b''") == [(True, b"")]
+
+
 def test_a_process_is_used_again_and_a_clip_does_not_pay_for_a_new_one(apart):
     assert apart(PID) == apart(PID) != [(os.getpid(), b"")]
 
