@@ -63,7 +63,7 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as members:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as members:
                 facts = json.loads(members[FACTS].tobytes())
                 arrays: Arrays = {}
                 for member in members.files:

@@ -6,7 +6,7 @@ import random
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,15 +167,25 @@ def load_detector(path: Path) -> keras.Model:
         message = f"{path} is missing: expected a detector, model.keras of a model's folder"
         raise FileNotFoundError(message)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras only warns of weights that it did not find
-            return keras.models.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            detector = keras.models.load_model(path, compile=False, safe_mode=True)
+        _require_all_weights(told)
     except BROKEN as error:
         reason = str(error).strip().partition("\n")[0]
         message = (
             f"{path} cannot be read as a detector: {reason}; use the release that saved it, or train again"
         )
         raise DetectorError(message) from error
+    return detector
+
+
+def _require_all_weights(told: Sequence[warnings.WarningMessage]) -> None:
+    """Raise ValueError where Keras warned of weights that it did not find, and left as they were drawn; pass on what else it said."""
+    for one in told:
+        if str(one.message).startswith("Skipping nested container"):
+            raise ValueError(str(one.message))
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def head_input(model: keras.Model) -> Any:

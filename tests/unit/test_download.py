@@ -9,7 +9,7 @@ from tasks.kaggle import DownloadError
 from tasks.stage import Artifact
 
 
-@pytest.mark.parametrize("uri", ["kaggle:slug", "kaggle:a/b/versions/0", "kaggle:a/b/c", "s3://bucket/key"])
+@pytest.mark.parametrize("uri", ["kaggle:slug", "kaggle:a/b/versions/0", "kaggle:a/b/c"])
 def test_a_name_that_is_no_data_set_says_what_one_is(uri):
     with pytest.raises(DataSetError, match=r"expected kaggle:owner/slug|a data set is"):
         parse_uri(uri)

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 import tasks.sample
 from fourier_model.spectrum import decibels, luma, power_spectrum, radial_profile
-from storage.workspace import Workspace
+from storage.workspace import NoRoomError, Workspace
 from tasks.sample import SAMPLE, SampleError, SampleSettings, write_sample
 
 SMALL = SampleSettings(sources=3, frames=8, size=64, bits_per_pixel=2)
@@ -166,7 +166,7 @@ def test_a_set_that_cannot_be_finished_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tasks.sample, "write_clip", write_one_and_fail)
-    with pytest.raises(SampleError, match="No space left"):
+    with pytest.raises(NoRoomError, match="No space left"):
         write_sample(tmp_path, SMALL, 0)
     assert list(tmp_path.iterdir()) == []
 

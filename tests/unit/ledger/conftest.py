@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,8 +51,9 @@ class World:
     def model(self, key: str, quality: float, test=range(120), train=range(200, 240), prefix="set") -> Path:
         folder = self.workspace.root / "models" / key
         folder.mkdir(parents=True)
-        (folder / "model.keras").write_text(key)
-        digest = hashlib.sha256(key.encode()).hexdigest()
+        with zipfile.ZipFile(folder / "model.keras", "w") as archive:
+            archive.writestr("config.json", key)
+        digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
         record = {
             "format_version": FORMAT_VERSION,
             "digests": {"model.keras": f"sha256:{digest}"},
