@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from fourier_model.blending import blend_target, self_blend
 from fourier_model.degradation import degrade
 from fourier_model.detector import resizing
 from fourier_model.frequency import SpectralVector
-from fourier_model.scoring import load_frame, read_frame
+from fourier_model.scoring import StoredFrame, frame_reader, load_frame
 from fourier_model.settings import AugmentationSettings
 
 Lookup = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
@@ -28,7 +27,7 @@ INFERENCE_BATCH = 32
 class Frames:
     """Stored frames of labelled videos, in one order."""
 
-    paths: Sequence[Path]
+    paths: Sequence[StoredFrame]
     labels: NDArray[np.integer]
     """0 real, 1 fake, shape (n,)."""
     video_ids: Sequence[str]
@@ -117,7 +116,7 @@ def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return memory[start : start + count].view(np.float32).reshape(shape)
 
 
-def native_images(paths: Sequence[Path], memory: float) -> Callable[[int], NDArray[np.uint8]]:
+def native_images(paths: Sequence[StoredFrame], memory: float) -> Callable[[int], NDArray[np.uint8]]:
     """Decoded frames, uint8 RGB in their native sizes, by number; held where they fit into `memory` GiB, else read every time.
 
     Raises FrameError, as what it returns does, where a file is missing or no image.
@@ -132,7 +131,7 @@ def native_images(paths: Sequence[Path], memory: float) -> Callable[[int], NDArr
     return lambda number: held[number]
 
 
-def _decode(path: Path) -> NDArray[np.uint8]:
+def _decode(path: StoredFrame) -> NDArray[np.uint8]:
     # OpenCV would give the missing part of a truncated JPEG as grey.
     return np.asarray(load_frame(path), np.uint8)
 
@@ -203,23 +202,21 @@ def shuffled(
     return batches.map(examples, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def _pictures(paths: Sequence[Path], size: int, memory: float) -> Lookup:
-    names = tf.constant([str(path) for path in paths])
-    resize = resizing(size)
+def _pictures(paths: Sequence[StoredFrame], size: int, memory: float) -> Lookup:
+    frame, resize = frame_reader(paths), resizing(size)
 
     def read(number: tf.Tensor) -> tf.Tensor:
-        return resize(read_frame(names[number]))
+        return resize(frame(number))
 
     if len(paths) * size * size * 3 > memory * 2**30:
         return lambda numbers, seeds: (tf.map_fn(read, numbers, fn_output_signature=tf.float32),)  # noqa: ARG005
     return rows(_collect(lambda number: tf.cast(tf.round(read(number)), tf.uint8), len(paths)))
 
 
-def _spectra(paths: Sequence[Path]) -> NDArray[np.float32]:
+def _spectra(paths: Sequence[StoredFrame]) -> NDArray[np.float32]:
     """The spectral vector of each frame's native pixels, shape (frames, rings)."""
-    names = tf.constant([str(path) for path in paths])
-    vector = SpectralVector()
-    return _collect(lambda number: vector(read_frame(names[number])[None])[0], len(paths))
+    frame, vector = frame_reader(paths), SpectralVector()
+    return _collect(lambda number: vector(frame(number)[None])[0], len(paths))
 
 
 def _collect(read: Callable[[tf.Tensor], tf.Tensor], count: int) -> NDArray[Any]:

@@ -2,11 +2,20 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+
+class StoredFrame(Protocol):
+    """A file that holds a frame, or a part of one that does."""
+
+    def read_bytes(self) -> bytes:
+        """Its content. Raises OSError where it is not there."""
+        ...
+
 
 ImageScorer = Callable[[Iterable[Any]], np.ndarray]
 
@@ -15,7 +24,7 @@ class FrameError(ValueError):
     """A stored frame cannot be read; the message names the file."""
 
 
-def score_frames(model: keras.Model, paths: Sequence[Path]) -> np.ndarray:
+def score_frames(model: keras.Model, paths: Sequence[StoredFrame]) -> np.ndarray:
     """Logits of fake of the frames at `paths`, float32, shape (n,), in their order.
 
     The model reads each frame in its native size, as a batch of its own: in larger ones its logit depends, in the last bits, on where
@@ -46,17 +55,36 @@ def image_function(model: keras.Model) -> Callable[[Any], Any]:
 
 
 def read_frame(path: tf.Tensor) -> tf.Tensor:
+    """`decode_frame` of the file at a path. Works in graphs."""
+    return decode_frame(tf.io.read_file(path))
+
+
+def decode_frame(content: tf.Tensor) -> tf.Tensor:
     """Decode a JPEG or PNG: RGB in 0 to 255, float32, shape (height, width, 3). Works in graphs."""
     # decode_jpeg reads PNG too; its default transform is the fast one, a few levels off what other decoders give.
-    image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
+    image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
     return tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
 
 
-def load_frame(path: Path) -> tf.Tensor:
-    """`read_frame` of a file. Raises FrameError where it is missing or no image."""
+def frame_reader(paths: Sequence[StoredFrame]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`decode_frame` of the stored frame of a number, int64. Works in graphs, which read files by themselves."""
+    if all(isinstance(path, Path) for path in paths):
+        names = tf.constant([str(path) for path in paths], tf.string)
+        return lambda number: read_frame(names[number])
+
+    def content(number: tf.Tensor) -> tf.Tensor:
+        read = tf.numpy_function(lambda place: paths[place].read_bytes(), [number], tf.string)
+        return tf.ensure_shape(read, ())
+
+    return lambda number: decode_frame(content(number))
+
+
+def load_frame(path: StoredFrame) -> tf.Tensor:
+    """`decode_frame` of a stored frame. Raises FrameError where it is missing or no image."""
     try:
-        return read_frame(str(path))
-    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-        reason = str(error.message).partition(" [Op")[0].rpartition("}} ")[2]
+        return decode_frame(path.read_bytes())
+    except (OSError, tf.errors.InvalidArgumentError) as error:
+        said = error.strerror or error if isinstance(error, OSError) else error.message
+        reason = str(said).partition(" [Op")[0].rpartition("}} ")[2]
         message = f"{path} cannot be read as a frame: expected a JPEG or PNG image ({reason})"
         raise FrameError(message) from error

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from storage.shards import StoredFile
 from storage.unreadable import Unreadable
 from storage.workspace import write_whole
 
@@ -57,7 +58,7 @@ class UnreadableImage(Unreadable):
     """The content of a file cannot be read as an image."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: StoredFile) -> NDArray[np.uint8]:
     """Read an image as RGB uint8, shape (height, width, 3), turned as its EXIF orientation says.
 
     Grey and palette images become RGB, transparency is dropped, 16 bits are reduced to 8; of an animation, the first
@@ -67,7 +68,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return decode_image(path.read_bytes(), path)
 
 
-def decode_image(content: bytes, path: Path) -> NDArray[np.uint8]:
+def decode_image(content: bytes, path: StoredFile) -> NDArray[np.uint8]:
     """`read_image` of a file's content; `path` is what a message calls it."""
     with _damage_named(path), Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
         if too_large := oversize(image.width, image.height):
@@ -90,7 +91,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _damage_named(path: StoredFile) -> Iterator[None]:
     """Turn what Pillow raises on the content of a file into UnreadableImage."""
     try:
         yield

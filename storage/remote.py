@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from storage.addresses import Address, StoreError, is_address
 from storage.fingerprint import fingerprint
+from storage.shards import StoredFile
 from storage.workspace import Workspace, write_whole
 
 COPIES = "FOURIER_DEEPFAKE_COPIES"
@@ -85,10 +86,10 @@ class RemoteWorkspace(Workspace):
         return self.root / path
 
     @override
-    def files(self, paths: Iterable[str]) -> list[Path]:
+    def files(self, paths: Iterable[str]) -> list[StoredFile]:
         paths = list(paths)
         self._fetch(list(dict.fromkeys(_artifact(path)[0] for path in paths)))
-        return [self.root / path for path in paths]
+        return super().files(paths)
 
     @override
     def contents(self, paths: Sequence[str]) -> list[bytes]:

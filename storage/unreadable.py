@@ -1,12 +1,12 @@
 """Content that is not what it is taken for."""
 
-from pathlib import Path
+from storage.shards import StoredFile
 
 
 class Unreadable(ValueError):  # noqa: N818 - it says what the file is
     """The content of a file cannot be read; the message names the file, `reason` alone says why."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: StoredFile, reason: str) -> None:
         super().__init__(path, reason)
         self.path = path
         self.reason = reason

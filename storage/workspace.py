@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import filelock
 
+from storage.shards import StoredFile, stored_file
+
 PARTIAL = ".partial"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -65,13 +67,13 @@ class Workspace:
         """The folder of an artifact, by its path in the workspace; `fingerprints` of its files are checked where it has to be fetched."""
         return self.root / path
 
-    def file(self, path: str) -> Path:
+    def file(self, path: str) -> StoredFile:
         """A file of an artifact, by its path in the workspace, as tables of frames name it."""
         return self.files([path])[0]
 
-    def files(self, paths: Iterable[str]) -> list[Path]:
+    def files(self, paths: Iterable[str]) -> list[StoredFile]:
         """Files of artifacts: what has to be fetched is fetched together."""
-        return [self.root / path for path in paths]
+        return [stored_file(self.root / path) for path in paths]
 
     def contents(self, paths: Sequence[str]) -> list[bytes]:
         """What is in files of artifacts, of which nothing else is needed here."""

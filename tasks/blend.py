@@ -2,6 +2,7 @@
 
 import logging
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fourier_model.faces import detect_faces
 from fourier_model.settings import Fakes
 from storage.images import read_image, write_image
 from storage.manifest import FAKE, FRAME_SCHEMA, REAL, VIDEO_SCHEMA, Split, Status, read_table, write_frame
+from storage.shards import StoredFile
 from storage.workspace import Workspace
 from tasks.progress import Progress
 from tasks.stage import Artifact, Stage
@@ -70,7 +72,7 @@ def blend(output: Path, workspace: Workspace, split: Artifact, seed: int) -> dic
     return {"frames": looked_at, "frames_with_a_face": len(chosen), "blends": len(rows)}
 
 
-def _landmarks(paths: list[Path]) -> NDArray[np.float64]:
+def _landmarks(paths: Sequence[StoredFile]) -> NDArray[np.float64]:
     """The five points of the largest face of each frame, shape (frames, 10), NaN where there is none."""
     points = np.full((len(paths), len(POINTS)), np.nan)
     bar = Progress("blend", "faces to blend")

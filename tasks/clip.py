@@ -46,6 +46,10 @@ class ExtractionSettings(BaseModel):
     jpeg_subsampling: Subsampling = Field(
         "4:4:4", description="Colour resolution of JPEG; 4:4:4 keeps all of it."
     )
+    store: Literal["files", "tar"] = Field(
+        "files",
+        description="A file a frame, or all frames of a video in one tar file: a million videos are millions of files less.",
+    )
     crop: Literal["none", "face"] = Field("none", description="Store whole frames, or the face in them.")
     crop_margin: float = Field(
         0.3, ge=0, le=2, description="Room around the face on each side, as a share of its longer edge."

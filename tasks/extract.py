@@ -10,6 +10,7 @@ from storage.data_files import at_hand
 from storage.isolation import ReadingLimits, read_apart
 from storage.manifest import Status
 from storage.processors import decoding_threads
+from storage.shards import pack
 from storage.video import UnreadableVideo, VideoFile
 from storage.workspace import Workspace
 from tasks.clip import ExtractionSettings
@@ -49,7 +50,7 @@ def extract(
         with at_hand(video) as near, decoding_threads() as threads:
             arguments = (output, near, settings, threads)
             ((told, _),) = read_apart(store_frames, near.paths, attempt.limits, *arguments)
-        extraction = Extraction.model_validate(told)
+        extraction = _stored(output, Extraction.model_validate(told), settings)
     except UnreadableVideo as error:
         for path in output.iterdir():
             path.unlink()
@@ -64,6 +65,15 @@ def extract(
         f" ({extraction.reason})" if extraction.reason else "",
     )
     return dict(extraction.model_dump(mode="json", exclude={"frames"}))
+
+
+def _stored(output: Path, extraction: Extraction, settings: ExtractionSettings) -> Extraction:
+    """The extraction with its frames in the form that the settings ask for."""
+    if settings.store == "files" or not extraction.frames:
+        return extraction
+    packed = pack(output, [frame.path for frame in extraction.frames])
+    frames = [frame.model_copy(update={"path": packed[frame.path]}) for frame in extraction.frames]
+    return extraction.model_copy(update={"frames": frames})
 
 
 def _name(video: VideoFile) -> str:

@@ -237,7 +237,7 @@ def _newest_by_data(evaluations: list[RunRecord], model: ModelLink) -> dict[str,
 
 
 def _copies_of_training(workspace: Workspace, record: RunRecord) -> bool:
-    path = workspace.file(f"{record.artifacts['split'].path}/split.json")
+    path = workspace.folder(record.artifacts["split"].path) / "split.json"
     return bool(json.loads(path.read_text("utf-8"))["seen"]["copies"]) if path.is_file() else False
 
 

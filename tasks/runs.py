@@ -136,7 +136,7 @@ def different_videos(workspace: Workspace, there: RunRecord, here: RunRecord) ->
         return NOTHING
     tables = []
     for link in (before, after):
-        path = workspace.file(f"{link.path}/videos.parquet")
+        path = workspace.folder(link.path) / "videos.parquet"
         if not path.is_file():
             return f"not known: {link.path}/videos.parquet is gone"
         tables.append(_videos(path))

@@ -1,14 +1,17 @@
 """Frames on their way to the model."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from fourier_model.blending import TEMPLATE
 from fourier_model.examples import Frames, TrainingImages, in_order, rows, shuffled, stored_images
-from fourier_model.scoring import FrameError
+from fourier_model.scoring import FrameError, load_frame
 from fourier_model.settings import AugmentationSettings
 from storage.images import write_image
+from storage.shards import pack, stored_file
 
 EDGE = 64
 POINTS = (TEMPLATE - TEMPLATE.mean(axis=0)) * 0.4 + EDGE / 2
@@ -37,6 +40,23 @@ def images(frames, *, spectra=False, memory=1.0, **settings):
 def first(training, seed=0, column=0):
     batches = in_order(training.lookup, len(training.labels), seed=seed)
     return np.concatenate([batch[column].numpy() for batch in batches])
+
+
+@pytest.mark.parametrize("memory", [1.0, 0.0])
+@pytest.mark.parametrize("landmarks", [True, False])
+def test_frames_in_a_shard_reach_the_model_like_files(frames, tmp_path, landmarks, memory):
+    for path in frames.paths:
+        shutil.copy(path, tmp_path)
+    addresses = pack(tmp_path, [path.name for path in frames.paths])
+    own = [stored_file(tmp_path / address) for address in addresses.values()]
+    points = frames.landmarks if landmarks else None
+    files, shard = (
+        images(Frames(paths, frames.labels, frames.video_ids, points), spectra=True, memory=memory)
+        for paths in (frames.paths, own)
+    )
+    for column in range(2):
+        np.testing.assert_array_equal(first(shard, column=column), first(files, column=column))
+    np.testing.assert_array_equal(load_frame(own[0]), load_frame(frames.paths[0]))
 
 
 def test_reals_with_a_face_are_pairs_and_everything_else_stands_alone(frames):
