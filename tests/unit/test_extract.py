@@ -271,6 +271,19 @@ def test_a_video_that_hangs_costs_itself_alone_and_is_tried_again_by_the_next_ru
     assert len(list((workspace.root / "extract").iterdir())) == 1
 
 
+def test_a_process_of_its_own_changes_no_byte(tmp_path, make_clip, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
+    video = video_at(make_clip("clip.mp4", 12, picture=lambda index: noise[index]))
+    for name in ("apart", "here"):
+        (tmp_path / name).mkdir()
+        extract(tmp_path / name, Workspace(tmp_path), video, ExtractionSettings(per_video=5))
+        read_here(monkeypatch)
+    names = sorted(path.name for path in (tmp_path / "apart").iterdir())
+    assert len(names) == 6
+    for name in names:
+        assert (tmp_path / "apart" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
 def test_other_limits_do_not_extract_anew_what_is_there(make_clip):
     call = {"video": video_at(make_clip("clip.mp4", 8)), "settings": ExtractionSettings()}
     keys = {
