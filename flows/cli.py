@@ -78,6 +78,14 @@ RunnerOption = Annotated[
         help="Where videos are worked on in parallel; dask and ray: on the cluster that DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names, else in processes here.",
     ),
 ]
+DetectRunnerOption = Annotated[
+    Literal["processes", "dask", "ray"] | None,
+    typer.Option(
+        "--runner",
+        help="Judge batches of clips in several processes or on a cluster, like `run --runner`; one after the other in this process by default.",
+        show_default=False,
+    ),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="How many videos at once; the number of processors by default."),
@@ -314,6 +322,8 @@ def detect(
             "--report", metavar="FILE.html", help="Also write the evidence, as a page for a browser."
         ),
     ] = None,
+    runner: DetectRunnerOption = None,
+    workers: WorkersOption = None,
     workspace: WorkspaceOption = "workspace",
     as_json: JsonOption = False,
 ) -> None:
@@ -325,6 +335,8 @@ def detect(
         raise typer.BadParameter("expected paths, or --stream SOURCE")  # noqa: EM101
     if stream is not None and (output or report):
         raise typer.BadParameter("--stream writes no files: send stdout into one")  # noqa: EM101
+    if runner and (stream is not None or report):
+        raise typer.BadParameter("--runner judges files, without --stream and --report")  # noqa: EM101
     with _messages():
         from flows.live import print_windows
         from flows.terminal import log_to_terminal
@@ -337,11 +349,20 @@ def detect(
 
             folder = _model_folder(model, workspace)
             limits = _limits(time_limit, memory_limit)
-            detector = Detector.load(folder, engine=engine, frames=frames, limits=limits)
-            if live:
-                print_windows(live.windows(detector, seconds), as_json=as_json)
-                return
-            failed = detect_paths(detector, listed(paths or ()), output, report, as_json=as_json)
+            if runner:
+                from flows.judge import judge_on
+
+                execution = _execution(runner, workers, "100%", 24.0, strict=False)
+                judged = judge_on(execution, folder, engine, frames, limits, listed(paths or ()))
+                failed = detect_paths(judged, output, as_json=as_json)
+            else:
+                detector = Detector.load(folder, engine=engine, frames=frames, limits=limits)
+                if live:
+                    print_windows(live.windows(detector, seconds), as_json=as_json)
+                    return
+                judged = detector.judge_all(listed(paths or ()))
+                page = (report, detector) if report else None
+                failed = detect_paths(judged, output, page, as_json=as_json)
     if failed:
         raise typer.Exit(1)
 

@@ -14,14 +14,13 @@ from tasks.judgement_files import json_list, judgement_file
 
 
 def detect_paths(
-    detector: Detector,
-    paths: Iterable[str],
+    judgements: Iterable[Judgement],
     output: Path | None,
-    report: Path | None = None,
+    report: tuple[Path, Detector] | None = None,
     *,
     as_json: bool,
 ) -> int:
-    """Judge clips one after the other and tell of each at once, on stdout, in the file `output` and on the page `report`; return how many failed.
+    """Tell of each judgement as it comes, on stdout, in the file `output` and on the page `report`, whose evidence its detector finds; return how many failed.
 
     Raises OutputError, or EvidenceError, before any work where they cannot be written.
     """
@@ -31,14 +30,14 @@ def detect_paths(
         if report:
             from tasks.evidence import evidence_file
 
-            writers.append(stack.enter_context(evidence_file(report, detector)))
+            writers.append(stack.enter_context(evidence_file(*report)))
         if as_json:
             write, end = json_list(sys.stdout)
             stack.callback(end)
             writers.append(write)
         else:
             writers.append(_print)
-        for judged in detector.judge_all(paths):
+        for judged in judgements:
             failed += judged.status == "failed"
             for write in writers:
                 write(judged)

@@ -1,23 +1,18 @@
 """Two ways to walk through the stages: run them as Prefect tasks, or look up what a run would do."""
 
 import itertools
-import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from prefect.futures import as_completed
 from prefect.utilities.annotations import quote
 
-from flows.clusters import WorkersLostError, lost_workers
+from flows.batches import in_batches
 from flows.execution import ON_THREADS, Execution
 from storage.workspace import Workspace
 from tasks.progress import Progress
 from tasks.stage import PENDING, Artifact, Lookup, Made, Mapped, Stage, TimeLimitError
-
-logger = logging.getLogger(__name__)
 
 # What belongs to one stage in the eyes of a user.
 STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend", "transfer": "evaluate"}
@@ -28,10 +23,7 @@ STAGES = (
     "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "explain", "report",
 )  # fmt: skip
 
-BATCHES_A_WORKER = 4
-LARGEST_BATCH = 32  # videos
 MOST_HELD = 10_000  # calls
-MOST_STARTS = 3  # of a runner whose workers die
 
 
 @dataclass(slots=True)
@@ -114,48 +106,13 @@ class Run:
             if kept := len(some) - len(new):
                 done = len(artifacts) + len(failures)
                 progress.report(done / len(calls), f"{done} of {len(calls)}: {kept} unchanged")
-            for batch in self._run(stage, new):
+            task = stage.batch(self.workspace, self.execution.time_limit_s)
+            for _, batch in in_batches(self.execution, stage.name, task, new):
                 artifacts |= batch.artifacts
                 failures |= batch.failures
                 done = len(artifacts) + len(failures)
                 progress.report(done / len(calls), f"{done} of {len(calls)}")
         return Mapped(artifacts=artifacts, failures=failures)
-
-    def _run(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
-        """Run calls in batches, which are given as they end; without any, no runner is started.
-
-        What is left when a worker dies and takes its runner along is given to a new one. Raises WorkersLostError where that goes on.
-        """
-        left = dict(calls)
-        for start in range(MOST_STARTS):
-            if not left:
-                return
-            try:
-                for batch in self._submit(stage, left):
-                    for name in (*batch.artifacts, *batch.failures):
-                        del left[name]
-                    yield batch
-            except lost_workers() as error:
-                logger.warning(
-                    "%s: workers died (%s); %d videos are left", stage.name, type(error).__name__, len(left)
-                )
-                if start + 1 == MOST_STARTS:
-                    message = (
-                        f"{stage.name}: workers died {MOST_STARTS} times, out of memory perhaps, with {len(left)} of {len(calls)} videos left: "
-                        "what is finished is kept; run it again with fewer --workers or more memory"
-                    )
-                    raise WorkersLostError(message) from error
-
-    def _submit(self, stage: Stage, calls: Mapping[str, dict[str, Any]]) -> Iterator[Mapped]:
-        """Run calls in batches on one runner."""
-        task = stage.batch(self.workspace, self.execution.time_limit_s)
-        with self.execution.started() as runner:
-            futures = [
-                runner.submit(task, {"label": _label(stage, batch), "calls": batch})
-                for batch in batches(calls, self.execution.concurrency)
-            ]
-            for future in as_completed(futures):
-                yield future.result()
 
     def _note(self, stage: Stage, found: Lookup, *, cached: bool) -> None:
         self.steps.append(Step(STAGE_OF.get(stage.name, stage.name), cached, found.why))
@@ -166,19 +123,6 @@ def held(calls: Calls) -> Iterator[dict[str, Mapping[str, Any]]]:
     left = iter(calls.items())
     while some := dict(itertools.islice(left, MOST_HELD)):
         yield some
-
-
-def batches(calls: Mapping[str, dict[str, Any]], concurrency: int) -> Iterator[dict[str, dict[str, Any]]]:
-    """Calls in the batches that tasks are made of: some for each worker, so that none has long to wait at the end."""
-    size = min(LARGEST_BATCH, math.ceil(len(calls) / (BATCHES_A_WORKER * concurrency)))
-    left = iter(calls.items())
-    while batch := dict(itertools.islice(left, size)):
-        yield batch
-
-
-def _label(stage: Stage, batch: Mapping[str, object]) -> str:
-    first, more = next(iter(batch)), len(batch) - 1
-    return f"{stage.name} {first} and {more} more" if more else f"{stage.name} {first}"
 
 
 @dataclass

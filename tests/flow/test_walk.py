@@ -10,9 +10,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from pydantic import BaseModel, ConfigDict
 
+from flows.batches import batches
 from flows.execution import ON_THREADS, Execution
 from flows.observe import quick_alone
-from flows.walk import Plan, Run, Step, actions, batches, reasons
+from flows.walk import Plan, Run, Step, actions, reasons
 from storage.workspace import Workspace
 from tasks import patience, stage
 from tasks.stage import Mapped, Stage, TimeLimitError
