@@ -73,3 +73,17 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         return write_clip(tmp_path / name, frames, **settings)
 
     return make
+
+
+@pytest.fixture
+def tree():
+    """`tree(root, *names)` makes empty files of these names, and returns the root."""
+
+    def make(root, *names):
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return root
+
+    return make

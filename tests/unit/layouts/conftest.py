@@ -4,20 +4,6 @@ import pytest
 
 
 @pytest.fixture
-def tree():
-    """`tree(root, *names)` makes empty files of these names, and returns the root."""
-
-    def make(root, *names):
-        for name in names:
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        return root
-
-    return make
-
-
-@pytest.fixture
 def dfdc(tree):
     """`dfdc(root, part, entries, *names)` makes a part of DFDC with these entries and files, and returns the root."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import zipfile
 
 import pytest
@@ -88,6 +89,7 @@ def test_folders_in_folders_without_end_are_listed(tmp_path):
     with pytest.raises(DataSetError, match="has a label") as told:
         read_layout(tmp_path)
     assert "d/real.mp4" in str(told.value)
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # pytest itself cannot
 
 
 def test_an_archive_is_not_taken_for_a_table(tmp_path):
