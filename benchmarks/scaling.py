@@ -2,7 +2,8 @@
 
 Each size is a data set of tiny clips of its own (4 frames of 32 x 32 pixels, half real, half fake; 2 frames of each are extracted), in a fresh process with a workspace and
 a Prefect of its own: it is listed, extracted, joined, split, audited and explored as `prepare` and `explore` do it, then looked up again where nothing changed.
-Training is left out: it grows with frames and epochs, not with videos. Memory is that of the process, without Prefect's temporary server beside it (Linux).
+Training is left out: it grows with frames and epochs, not with videos. Processor is that of the process and of all that it started: the readers of videos, Prefect's
+temporary server. Memory is that of the process alone (Linux).
 
 Example: python -m benchmarks.scaling --sizes 100 1000 10000 --json scaling.json --figure scaling.png
 """
@@ -13,6 +14,7 @@ import json
 import os
 import pstats
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -85,15 +87,16 @@ def walk_through(root: Path, workspace: Path) -> dict[str, Cost]:
 
 
 def draw(sizes: Mapping[int, Mapping[str, Cost]], path: Path) -> None:
-    """Time a video and peak memory of each stage over the number of videos."""
+    """Processor a video and peak memory of each stage over the number of videos."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    time, memory = figure.subplots(1, 2)
+    processor, memory = figure.subplots(1, 2)
     for step in next(iter(sizes.values())):
-        time.plot(list(sizes), [1000 * costs[step].seconds / size for size, costs in sizes.items()], ".-")
+        spent = [1000 * costs[step].cpu_seconds / size for size, costs in sizes.items()]
+        processor.plot(list(sizes), spent, ".-")
         memory.plot(list(sizes), [costs[step].peak_mb for costs in sizes.values()], ".-", label=step)
-    time.set(xscale="log", yscale="log", xlabel="videos", ylabel="milliseconds a video")
+    processor.set(xscale="log", yscale="log", xlabel="videos", ylabel="processor, milliseconds a video")
     memory.set(xscale="log", xlabel="videos", ylabel="peak memory of the process, MB", ylim=(0, None))
     figure.legend(*memory.get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(path, dpi=100, metadata={"Software": None})
@@ -138,7 +141,7 @@ def main() -> None:
         for size, costs in sizes.items()
         for step, one in costs.items()
     ]
-    header = ("videos", "stage", "seconds", "ms a video", "of them processor", "peak memory, MB")
+    header = ("videos", "stage", "seconds", "ms a video", "processor, ms a video", "peak memory, MB")
     print(markdown(header, lines))
     if asked.figure:
         draw(sizes, asked.figure)
@@ -152,9 +155,9 @@ def _measure_one(folder: Path, videos: int, profile: Path | None) -> None:
     made: dict[str, Cost] = {}
     with measured("make the videos", made):
         make_tiny_videos(folder / "set", videos)
-    profiler = cProfile.Profile()
+    profiler = cProfile.Profile(time.thread_time)  # what waits for other processes is not counted
     if profile:
-        profiler.enable()  # of this thread alone: extraction shows as waiting
+        profiler.enable()  # of this thread alone: readers of videos have threads and processes of their own
     found = walk_through(folder / "set", folder / "workspace")
     if profile:
         profiler.disable()
