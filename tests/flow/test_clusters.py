@@ -16,7 +16,7 @@ from storage.workspace import Workspace
 
 CLUSTERS = ["processes", "dask", "ray"]
 WORKER_NAMES = ("spawn_main", "ray::")
-PATIENCE_S = 240
+PATIENCE_S = 900
 
 pytestmark = [
     pytest.mark.slow,
