@@ -21,6 +21,9 @@ from prefect.cli.deploy._models import (
     RawScheduleConfig,
     WorkPoolConfig,
 )
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import get_current_settings
@@ -153,6 +156,17 @@ def test_the_automations_look_at_the_runs_of_every_deployment(automations, deplo
     for automation in automations:
         tag = automation["trigger"]["match_related"]["prefect.resource.id"].removeprefix("prefect.tag.")
         assert all(tag in deployment["tags"] for deployment in deployments["deployments"])
+
+
+def test_the_server_makes_the_runs_of_a_schedule(client):
+    every_hour = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(hours=1)), active=True)
+    flow_id = client.create_flow_from_name("scheduled")
+    deployment = client.create_deployment(flow_id, name="scheduled", schedules=[every_hour])
+    mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    deadline = time.monotonic() + 120
+    while not client.read_flow_runs(deployment_filter=mine):
+        assert time.monotonic() < deadline, "no run was scheduled: does sqlalchemy fit Prefect?"
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
