@@ -11,8 +11,13 @@ import pytest
 
 from flows.config import Settings
 from flows.execution import Execution
+from flows.judge import judge_on
 from flows.prepare import prepare
+from storage.isolation import ReadingLimits
 from storage.workspace import Workspace
+from tasks.detect import Detector
+from tasks.sample import SampleSettings, write_sample
+from tests.flow.test_evaluate import store_model
 
 CLUSTERS = ["processes", "dask", "ray"]
 WORKER_NAMES = ("spawn_main", "ray::")
@@ -87,3 +92,19 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing_and_none_has_loaded
     assert killed
     assert not loaded
     assert found == expected
+
+
+@pytest.mark.parametrize("runner", CLUSTERS)
+def test_clips_are_judged_on_a_cluster_as_they_are_here_and_in_the_order_of_the_call(tmp_path, runner):
+    if runner != "processes":
+        pytest.importorskip(f"prefect_{runner}")
+    model = store_model(tmp_path / "model")
+    write_sample(tmp_path / "set", SampleSettings(sources=3, frames=8, size=64), seed=7)
+    clips = [
+        *map(str, sorted((tmp_path / "set").rglob("*.mp4"), reverse=True)),
+        str(tmp_path / "missing.mp4"),
+    ]
+    here = list(Detector.load(model).judge_all(clips))
+    execution = Execution.model_validate({"runner": runner, "workers": 2})
+    assert list(judge_on(execution, model, "keras", None, ReadingLimits(), clips)) == here
+    assert [judged.path for judged in here] == clips
