@@ -48,7 +48,7 @@ def equal(shared, alone):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_two_devices_of_a_machine_train_as_one_does(alone, tmp_path):
     shared = end(start("mirrored", tmp_path / "frames"))
     equal(shared, alone)
@@ -59,7 +59,7 @@ def test_two_devices_of_a_machine_train_as_one_does(alone, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_two_machines_train_as_one_does(alone, tmp_path):
     ports = []
     with socket.socket() as one, socket.socket() as two:
