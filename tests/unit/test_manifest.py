@@ -30,10 +30,18 @@ def test_frames_written_by_columns_are_the_file_of_the_same_rows(tmp_path, monke
     assert (tmp_path / "columns.parquet").read_bytes() == (tmp_path / "rows.parquet").read_bytes()
 
 
-def test_the_face_of_a_video_is_the_median_of_the_frames_that_have_one(tmp_path):
-    rows = [frame("a", 0, 10), frame("a", 1, 30), frame("a", 2), frame("b", 0), frame("c", 0, 7)]
+@pytest.mark.parametrize("read", [1, 2, 3, 5, 100])
+def test_the_face_of_a_video_is_the_median_of_the_frames_that_have_one(tmp_path, monkeypatch, read):
+    monkeypatch.setattr("tasks.audit.FRAMES_READ", read)
+    faces = {"a": [10, 30, None, 40], "b": [None, None], "c": [7]}
+    rows = [frame(video, index, height) for video, own in faces.items() for index, height in enumerate(own)]
     write_rows(tmp_path / "frames.parquet", rows, FRAME_SCHEMA)
-    assert face_heights(tmp_path / "frames.parquet").to_dict() == {"a": 20.0, "c": 7.0}
+    assert face_heights(tmp_path / "frames.parquet").to_dict() == {"a": 30.0, "c": 7.0}
+
+
+def test_where_no_frame_has_a_face_no_video_has_one(tmp_path):
+    write_rows(tmp_path / "frames.parquet", [frame("a", 0)], FRAME_SCHEMA)
+    assert face_heights(tmp_path / "frames.parquet").empty
 
 
 def test_a_listed_video_takes_less_than_half_a_kilobyte(tmp_path):
