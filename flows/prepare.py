@@ -138,7 +138,7 @@ def _root(walk: Stages, dataset: DataSetSettings, settings: Settings) -> Path | 
     if uri.kind == "path":
         return uri.path
     if uri.kind == "address":
-        return RemoteFiles.at(uri.handle, walk.workspace)
+        return RemoteFiles.at(uri.handle, walk.workspace, full=settings.dataset.fingerprint == "full")
     if uri.kind == "sample":
         made = walk.stage(SAMPLE, "sample data set", settings=settings.sample, seed=settings.seed)
         return None if made.pending else made.folder(walk.workspace)

@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.addresses import Address, is_address
+from storage.archives import leads_out
 from storage.fingerprint import digest_json, fingerprint, fingerprint_of, read_ranges
 from storage.layouts.base import DataSetError, Tree, make_tree, read_tree, require_table
 from storage.video import VideoFile
@@ -19,6 +20,7 @@ from storage.workspace import Workspace
 
 KNOWN = "fingerprints"
 """Where a workspace keeps what it knows of files at addresses: a table for each data set."""
+BLOCK = 8 << 20  # bytes of a file that are read at once
 KNOWN_SCHEMA = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),
@@ -82,7 +84,7 @@ class LocalFiles:
 class RemoteFiles:
     """A data set at an address, or one that a table at an address lists: listed once, each file with its size and ETag.
 
-    Fingerprints that were read before are taken from `known` as long as size and ETag are the same.
+    Fingerprints that were read before are taken from `known` as long as size and ETag are the same; `full` reads every byte for a new one.
     """
 
     address: Address
@@ -90,6 +92,7 @@ class RemoteFiles:
     table: str | None
     files: dict[str, tuple[int, str | None]]
     known: dict[tuple[str, int, str], str] = field(default_factory=dict)
+    full: bool = False
     readers: int = 32
     read: dict[tuple[str, int, str], str] = field(default_factory=dict)
     """What was read anew."""
@@ -100,7 +103,7 @@ class RemoteFiles:
         return self.address.text
 
     @classmethod
-    def at(cls, place: str, workspace: Workspace | None = None) -> "RemoteFiles":
+    def at(cls, place: str, workspace: Workspace | None = None, *, full: bool = False) -> "RemoteFiles":
         """List what is at an address; `workspace` may know fingerprints.
 
         Raises AddressError or StoreError where it cannot be listed, DataSetError where nothing is there.
@@ -117,13 +120,14 @@ class RemoteFiles:
         for path, info in sorted(found.items()):
             name = path.removeprefix(f"{address.path}/")
             parts = name.split("/")
-            if ".." in parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            if leads_out(name) or any(part.startswith(".") or part == "__MACOSX" for part in parts):
                 continue
             files[name] = (int(info["size"]), info.get("ETag") or info.get("etag"))
         if not files:
             message = f"{place} is empty, or not there: put videos into its folders real/ and fake/, or correct the address"
             raise DataSetError(message)
-        return cls(address, table, files, _read_known(workspace, address) if workspace else {})
+        known = _read_known(workspace, _known_path(address, full=full)) if workspace else {}
+        return cls(address, table, files, known, full)
 
     def tree(self) -> Tree:
         """See DataFiles."""
@@ -142,16 +146,24 @@ class RemoteFiles:
         key = (name, size, etag or "")
         if etag and key in self.known:
             return self.known[key]
-        ranges, system = read_ranges(size), self.address.file_system()
-        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
         with self.address.failures(file=name):
-            blocks = system.cat_ranges(
-                [f"{self.address.path}/{name}"] * len(ranges), starts, ends, on_error="raise"
-            )
-        found = fingerprint_of(size, blocks)
+            found = fingerprint_of(size, self._blocks(f"{self.address.path}/{name}", size))
         if etag:
             self.read[key] = found
         return found
+
+    def _blocks(self, path: str, size: int) -> Iterable[bytes]:
+        """What a fingerprint is made of: samples at once, or everything block by block."""
+        system = self.address.file_system()
+        if self.full:
+            return (
+                system.cat_file(path, start=start, end=min(start + BLOCK, size))
+                for start in range(0, size, BLOCK)
+            )
+        ranges = read_ranges(size)
+        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
+        blocks: list[bytes] = system.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+        return blocks
 
     def keep(self, workspace: Workspace) -> None:
         """Let the workspace know the fingerprints that were read anew."""
@@ -169,19 +181,18 @@ class RemoteFiles:
         ]
         content = io.BytesIO()
         pq.write_table(pa.Table.from_arrays(columns, schema=KNOWN_SCHEMA), content)
-        workspace.write(_known_path(self.address), content.getvalue())
+        workspace.write(_known_path(self.address, full=self.full), content.getvalue())
 
 
-def _known_path(address: Address) -> str:
-    return f"{KNOWN}/{digest_json(address.text)}.parquet"
+def _known_path(address: Address, *, full: bool) -> str:
+    return f"{KNOWN}/{digest_json([address.text, full])}.parquet"
 
 
-def _read_known(workspace: Workspace, address: Address) -> dict[tuple[str, int, str], str]:
-    workspace.refresh(_known_path(address))
-    path = workspace.root / _known_path(address)
-    if not path.is_file():
+def _read_known(workspace: Workspace, path: str) -> dict[tuple[str, int, str], str]:
+    workspace.refresh(path)
+    if not (workspace.root / path).is_file():
         return {}
-    columns = pq.read_table(path, schema=KNOWN_SCHEMA).to_pydict()
+    columns = pq.read_table(workspace.root / path, schema=KNOWN_SCHEMA).to_pydict()
     keys = zip(columns["name"], columns["size"], columns["etag"], strict=True)
     return dict(zip(keys, columns["fingerprint"], strict=True))
 

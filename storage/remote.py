@@ -14,6 +14,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from storage.addresses import Address, StoreError, is_address
+from storage.archives import leads_out
 from storage.fingerprint import fingerprint
 from storage.shards import StoredFile
 from storage.workspace import Workspace, write_whole
@@ -161,8 +162,9 @@ class RemoteWorkspace(Workspace):
         return f"{self.address.path}/{path}"
 
     def _below(self, found: Iterable[str]) -> list[str]:
-        """Names of files in the store by their paths in the workspace."""
-        return [name.removeprefix(f"{self.address.path}/") for name in found]
+        """Names of files in the store by their paths in the workspace, without those that would lead out of a working copy."""
+        names = (name.removeprefix(f"{self.address.path}/") for name in found)
+        return [name for name in names if not leads_out(name)]
 
     def _known_records(self, stage: str) -> set[str]:
         """The keys of the stage's records in the store, after those that the working copy lacks were copied."""

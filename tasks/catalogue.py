@@ -118,7 +118,7 @@ def list_data_set(
     """Read the layout of the data set at `root`, a path or what is at an address, and the size and fingerprint of each video; done anew in every run.
 
     `content` and `grouping` hold where the data set's own settings do not say otherwise. A file that cannot be read
-    keeps its row, with the reason. Without `read` no file is opened, and fingerprints are missing; `full` reads every byte for those of files on this machine.
+    keeps its row, with the reason. Without `read` no file is opened, and fingerprints are missing; `full` reads every byte for those of files on this machine (a `RemoteFiles` says it by itself).
     Raises DataSetError where there is nothing to read.
     """
     name = parse_uri(settings.uri).name

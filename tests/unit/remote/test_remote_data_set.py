@@ -89,6 +89,18 @@ def test_what_did_not_change_is_listed_without_being_read(data_set, tmp_path, mo
     assert changed[0].digest != first[0].digest
 
 
+@pytest.mark.parametrize(("fingerprint", "seen"), [("sampled", False), ("full", True)])
+def test_a_change_between_the_samples_is_seen_on_request(data_set, tmp_path, fingerprint, seen):
+    address, folder = data_set
+    settings = {"datasets": [{"uri": address}], "dataset": {"fingerprint": fingerprint}}
+    walk = Plan(Workspace(tmp_path / "work").prepare())
+    first = list_videos(walk, Settings.model_validate(settings))
+    content = bytearray((folder / "real" / "b.mp4").read_bytes())
+    content[SAMPLE_BYTES + 9] ^= 1
+    put(address, "real/b.mp4", bytes(content))
+    assert (list_videos(walk, Settings.model_validate(settings))[0].digest != first[0].digest) is seen
+
+
 def test_a_video_is_here_only_while_it_is_extracted(data_set, tmp_path, monkeypatch):
     address, folder = data_set
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))

@@ -150,6 +150,23 @@ def test_what_holds_on_one_machine_alone_is_not_shared(bucket, machine):
     assert not [name for name in objects(bucket) if name.startswith("numbers/")]
 
 
+def test_keys_that_lead_out_of_the_working_copy_are_passed_over(bucket, machine):
+    workspace, artifact = make(bucket)
+    system = s3fs.S3FileSystem()
+    for key in (f"{artifact.path}/../../evil.txt", "cache/numbers/../../../evil.txt", "runs/../../evil.txt"):
+        system.pipe_file(f"{workspace.address.path}/{key}", b"evil")
+    machine("b")
+    other = open_workspace(bucket).prepare()
+    other.refresh("runs")
+    assert STAGE.lookup(other, INPUTS).artifact == artifact
+    other.folder(artifact.path)
+    assert not list(other.root.parent.parent.rglob("evil.txt"))
+    # Servers may tidy such keys up by themselves: what one would say that does not.
+    assert other._below([f"{workspace.address.path}/runs/{name}" for name in ("../../evil", "good")]) == [
+        "runs/good"
+    ]
+
+
 def test_a_model_is_named_by_its_address(bucket, machine):
     _, artifact = make(f"{bucket}/work")
     machine("b")
