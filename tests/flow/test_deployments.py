@@ -3,10 +3,12 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args
@@ -26,7 +28,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.schemas.automations import AutomationCore
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import get_current_settings
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.states import Crashed, Running
 
 from flows.config import Preset, Settings, read_preset
@@ -158,15 +160,48 @@ def test_the_automations_look_at_the_runs_of_every_deployment(automations, deplo
         assert all(tag in deployment["tags"] for deployment in deployments["deployments"])
 
 
-def test_the_server_makes_the_runs_of_a_schedule(client):
+@pytest.fixture
+def own_server(tmp_path):
+    """The address of a server as `prefect server start` starts it: the temporary one of the other tests makes no runs of schedules."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--port", str(port)]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}/api"
+        deadline = time.monotonic() + 240
+        while not answers(f"{address}/health"):
+            assert time.monotonic() < deadline, "the server did not start"
+            assert server.poll() is None, "the server ended"
+            time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def answers(address):
+    try:
+        with urllib.request.urlopen(address, timeout=10):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_the_server_makes_the_runs_of_a_schedule(own_server):
     every_hour = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(hours=1)), active=True)
-    flow_id = client.create_flow_from_name("scheduled")
-    deployment = client.create_deployment(flow_id, name="scheduled", schedules=[every_hour])
-    mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
-    deadline = time.monotonic() + 120
-    while not client.read_flow_runs(deployment_filter=mine):
-        assert time.monotonic() < deadline, "no run was scheduled: does sqlalchemy fit Prefect?"
-        time.sleep(0.1)
+    with temporary_settings({PREFECT_API_URL: own_server}), get_client(sync_client=True) as client:
+        flow_id = client.create_flow_from_name("scheduled")
+        deployment = client.create_deployment(flow_id, name="scheduled", schedules=[every_hour])
+        mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        deadline = time.monotonic() + 120
+        while not client.read_flow_runs(deployment_filter=mine):
+            assert time.monotonic() < deadline, "no run was scheduled: does sqlalchemy fit Prefect?"
+            time.sleep(0.1)
 
 
 @pytest.mark.slow

@@ -194,7 +194,7 @@ def test_parts_keep_their_rows_and_the_classes_their_colours_where_numbers_are_m
     assert [label.get_text() for label in areas.get_yticklabels()] == [
         "detector  (5 + 6)",
         "swap  (5 + 4)",
-        r"\$none  (5 + 2)",
+        "$none  (5 + 2)",
     ]
     places = areas.get_yticks()
     assert places[1] - places[0] > places[2] - places[1] > 0
