@@ -15,10 +15,6 @@ def connected_groups(own: Sequence[str], links: Iterable[Iterable[str]]) -> list
     are one group. It is called after the first of its videos' own nodes, in natural order, so that a video that joins
     nothing renames nothing.
     """
-    # A fifth of a second to import, and a cached run does without it.
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     numbers: dict[str, int] = {}
     ends = array("q"), array("q")
     for node, others in zip(own, links, strict=True):
@@ -26,6 +22,13 @@ def connected_groups(own: Sequence[str], links: Iterable[Iterable[str]]) -> list
         for other in others:
             ends[0].append(number)
             ends[1].append(numbers.setdefault(other, len(numbers)))
+    if not ends[0]:
+        return list(own)
+
+    # Half a second to import, and most data sets and every cached run do without it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(ends[0]), bool), ends), shape=(len(numbers), len(numbers)))
     _, components = connected_components(graph, directed=False)
     names: dict[int, str] = {}
