@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+import scipy.sparse.csgraph  # noqa: F401 - an example of Hypothesis that imports it takes too long
 from hypothesis import given
 from hypothesis import strategies as st
 
