@@ -1,5 +1,6 @@
 """Training on many devices: the batch of a step is shared out over them, and their gradients are summed."""
 
+from functools import cache
 from typing import Any, Literal
 
 import keras
@@ -12,10 +13,12 @@ class DistributionError(RuntimeError):
     """The devices cannot be used together; the message says what would help."""
 
 
+@cache
 def strategy_for(distribute: Distribute) -> tf.distribute.Strategy:
     """How variables are placed: on one device, on each of this machine, or on each of all machines that TF_CONFIG names.
 
-    Devices are the GPUs, or the CPUs where there are none. Raises DistributionError where machines are asked for after TensorFlow was used.
+    Devices are the GPUs, or the CPUs where there are none. One strategy serves all trainings of a process: a second one numbers its collective
+    operations like the first, and TensorFlow takes them for the same. Raises DistributionError where machines are asked for after TensorFlow was used.
     """
     if distribute == "multi-worker":
         try:
