@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
@@ -50,6 +52,7 @@ PREFECT_DEFAULTS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
+KEPT = "interrupted: what is finished is kept, and the same call goes on from there"
 OWN_PACKAGES = ("flows", "tasks", "fourier_model", "storage")
 
 app = typer.Typer(
@@ -601,8 +604,36 @@ def _work(workspace: str, *, make: bool = True) -> Iterator[str]:
         from flows.observe import quick_alone
         from flows.terminal import log_to_terminal
 
-        with log_to_terminal(), quick_alone(), told_of_a_full_disk(opened.root):
+        with _left_at_once(), log_to_terminal(), quick_alone(), told_of_a_full_disk(opened.root):
             yield str(opened)
+
+
+@contextmanager
+def _left_at_once() -> Iterator[None]:
+    """Let Ctrl-C end this process as a kill would, which loses nothing.
+
+    Prefect would spend minutes on telling its temporary server, which the same Ctrl-C has ended, of each task.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if (
+        before is not signal.default_int_handler
+    ):  # somebody decided otherwise, like a shell that runs this in the background
+        yield
+        return
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave(*_: object) -> None:
+    """End this process and the server that it started."""
+    if module := sys.modules.get("prefect.server.api.server"):
+        module.SubprocessASGIServer().stop()
+    typer.echo(KEPT, err=True)
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 @contextmanager
@@ -611,7 +642,7 @@ def _messages() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted: what is finished is kept, and the same call goes on from there", err=True)
+        typer.echo(KEPT, err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (MemoryError, BrokenExecutor) as error:
         message = (

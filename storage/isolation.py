@@ -152,6 +152,7 @@ class _Process:
             [sys.executable, "-P", "-c", start],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for the parent, with which it ends
             # Threads of numpy's would only cost time and address space.
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         )
@@ -228,7 +229,6 @@ def serve(module: str) -> None:
     """What such a process does until its parent is gone: readings, one after the other."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not speak in between
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C: the parent decides what is given up
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     importlib.import_module(module)
     log = _Log()
