@@ -63,7 +63,7 @@ class SharedModel(keras.Model):  # type: ignore[misc, unused-ignore]
     ) -> None:
         """Train on batches of inputs, targets, shape (examples, 1), and weights, shape (examples,); `batches` starts at `initial_epoch`."""
         hooks = keras.callbacks.CallbackList(callbacks, model=self, epochs=epochs, steps=steps_per_epoch)
-        step, left = self._step(), iter(batches)
+        step, left = self._step(batches.element_spec), iter(batches)
         self.stop_training = False
         hooks.on_train_begin()
         for epoch in range(initial_epoch, epochs):
@@ -78,7 +78,7 @@ class SharedModel(keras.Model):  # type: ignore[misc, unused-ignore]
                 break
         hooks.on_train_end()
 
-    def _step(self) -> Any:
+    def _step(self, spec: tuple[Any, ...]) -> Any:
         """One step over all devices, from a batch to the sum of the losses of its examples."""
         losses = self.loss.__class__.from_config(self.loss.get_config() | {"reduction": "none"})
         strategy = self.distribute_strategy
@@ -100,4 +100,4 @@ class SharedModel(keras.Model):  # type: ignore[misc, unused-ignore]
         def step(batch: tuple[Any, ...]) -> tf.Tensor:
             return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(learn, args=batch), axis=None)
 
-        return tf.function(step, jit_compile=False, reduce_retracing=True)
+        return tf.function(step, input_signature=[spec], jit_compile=False)
