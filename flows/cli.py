@@ -241,9 +241,10 @@ def detect(
             folder = _model_folder(model, workspace)
             limits = _limits(time_limit, memory_limit)
             if runner:
+                from flows.execution import Execution
                 from flows.judge import judge_on
 
-                execution = _execution(runner, workers, "100%", 24.0, strict=False)
+                execution = Execution(runner=runner, workers=workers)
                 judged = judge_on(execution, folder, engine, frames, limits, listed(paths or ()))
                 failed = detect_paths(judged, output, as_json=as_json)
             else:

@@ -33,7 +33,6 @@ class Execution(BaseModel):
         pattern=LIMIT,
         description="Most videos that may be skipped, as a share (5%, one video at least) or a number (0: none); the run fails where there are more.",
     )
-
     time_limit_h: float = Field(
         24.0,
         gt=0,

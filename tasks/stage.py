@@ -349,12 +349,8 @@ class Stage:
             logger.info("%s", label)
             return self.execute(workspace, inputs)
 
-        return Task(
+        return self._task(
             run,
-            name=self.name,
-            description=(self.function.__doc__ or "").partition("\n")[0],
-            task_run_name="{label}",
-            version=str(self.version),
             cache_policy=self.policy,
             persist_result=True,
             result_storage=workspace.cache.resolve(),
@@ -375,14 +371,21 @@ class Stage:
             logger.info("%s", label)
             return self.keep_all(workspace, calls, time_limit_s)
 
+        return self._task(
+            run,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+
+    def _task(self, run: Callable[..., Any], **options: Any) -> Task[..., Any]:
+        """A Prefect task called like this stage; its runs are called by their label."""
         return Task(
             run,
             name=self.name,
             description=(self.function.__doc__ or "").partition("\n")[0],
             task_run_name="{label}",
             version=str(self.version),
-            cache_policy=NO_CACHE,
-            persist_result=False,
+            **options,
         )
 
     def _newest(self, workspace: Workspace) -> Artifact | None:

@@ -15,7 +15,7 @@ def prefect_server():
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_settings() -> Settings:
     """The whole pipeline on a dozen tiny clips: it shows that the stages fit, not that anything is learned."""
     return Settings.model_validate(

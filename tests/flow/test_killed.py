@@ -101,20 +101,9 @@ def require_tidy(root):
 
 
 @pytest.fixture(scope="module")
-def few_epochs():
-    from flows.config import Settings
-
-    return Settings.model_validate(
-        {
-            "preset": "sample",
-            "sample": {"sources": 6, "frames": 8, "size": 64},
-            "frames": {"per_video": 2, "size": 75},
-            "explore": {"frames_per_video": 1, "resamples": 100},
-            "train": {"epochs": 2, "fine_tune_epochs": 1, "batch_size": 4},
-            "evaluate": {"resamples": 100},
-            "explain": {"videos": 1, "rings": 2, "heat_map_frames": 2, "heat_map_steps": 2},
-        }
-    )
+def few_epochs(tiny_settings):
+    train = tiny_settings.train.model_copy(update={"epochs": 2, "fine_tune_epochs": 1})
+    return tiny_settings.model_copy(update={"train": train})
 
 
 @pytest.fixture(scope="module")
