@@ -7,6 +7,7 @@ from flows.config import Settings
 from flows.execution import ON_THREADS, Execution
 from flows.observe import run_name, show_figures, show_log, show_report, show_stages
 from flows.prepare import Prepared, prepare
+from flows.spectra import explored_spectra
 from flows.walk import Run, Step, Walk
 from storage.remote import open_workspace
 from tasks.audit import AUDIT
@@ -32,7 +33,10 @@ def explore_split(
 ) -> tuple[Artifact, Artifact]:
     """What is wrong with the data, and tables and figures of the data and its spectra."""
     audit = walk.stage(AUDIT, "audit", catalogue=catalogue, split=split, seed=settings.seed)
-    exploration = walk.stage(EXPLORE, "explore", split=split, settings=settings.explore, seed=settings.seed)
+    spectra = explored_spectra(walk, settings.explore, split)
+    exploration = walk.stage(
+        EXPLORE, "explore", split=split, spectra=spectra, settings=settings.explore, seed=settings.seed
+    )
     return audit, exploration
 
 

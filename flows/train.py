@@ -14,6 +14,7 @@ from flows.execution import ON_THREADS, Execution
 from flows.observe import run_name, show_figures, show_log, show_stages, show_table
 from flows.prepare import Prepared, prepare
 from flows.record import record_run
+from flows.spectra import baseline_spectra
 from flows.walk import Run, Step, Walk
 from storage.remote import open_workspace
 from storage.workspace import Workspace
@@ -73,6 +74,7 @@ def train_and_judge(walk: Walk, settings: Settings, catalogue: Artifact, split: 
         split=split,
         training=training,
         calibration=calibration,
+        spectra=baseline_spectra(walk, split),
         settings=settings.evaluate.intervals,
         seed=seed,
     )

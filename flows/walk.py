@@ -19,7 +19,7 @@ STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend",
 JOINED = ("download", "blend")
 """Made of several stages: that one of them was cached does not say that a part of it was."""
 STAGES = (
-    "download", "extract", "manifest", "split", "select", "audit", "explore", "blend", "train", "calibrate", "evaluate",
+    "download", "extract", "manifest", "split", "select", "audit", "spectra", "explore", "blend", "train", "calibrate", "evaluate",
     "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "explain", "report",
 )  # fmt: skip
 

@@ -15,11 +15,11 @@ from fourier_model.pooling import pool
 from storage.images import read_image
 from storage.workspace import Workspace
 from tasks.drawing import write_figures
-from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
 from tasks.progress import Progress
 from tasks.robustness import CLEAN, compare_with_clean, flat_table, number_of, threshold_logit
 from tasks.stage import Artifact, Stage
+from tasks.tables import frame_paths, judged_videos
 
 EPSILONS = (1, 2, 4, 8)
 """Grey levels of 255."""

@@ -17,9 +17,9 @@ from fourier_model.confounds import cross_validated_auc, is_confound
 from fourier_model.metrics import EvaluationSettings
 from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, Status, require_schema
 from storage.workspace import Workspace
-from tasks.explore import read_videos, usable_videos
 from tasks.split import identity_sides
 from tasks.stage import Artifact, Stage
+from tasks.tables import read_videos, usable_videos
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from fourier_model.pooling import PoolingSettings
 from storage.manifest import LABEL_NAMES, Split
 from storage.workspace import Workspace
-from tasks.explore import read_videos, usable_videos
 from tasks.stage import Artifact, Stage
+from tasks.tables import read_videos, usable_videos
 
 SAMPLE = "sample"
 NETWORKS = ("model.keras", "temporal.keras")

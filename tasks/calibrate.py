@@ -15,8 +15,8 @@ from fourier_model.pooling import PoolingSettings, pool_logits
 from fourier_model.selective import AbstentionSettings
 from storage.manifest import Split
 from storage.workspace import Workspace
-from tasks.explore import read_split, usable_videos
 from tasks.stage import Artifact, Placed, Stage
+from tasks.tables import read_split, usable_videos
 
 logger = logging.getLogger(__name__)
 

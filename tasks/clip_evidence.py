@@ -18,11 +18,11 @@ from storage.video import UnreadableVideo, evenly_spread
 from tasks.clip import stored_pixels
 from tasks.detect import Detector, as_video, file_digest, read_clip
 from tasks.explain import PEAKS
-from tasks.explore import mean_profile
 from tasks.judgement import FaceJudgement, FrameScore, Judgement
 from tasks.pictures import Picture
 from tasks.reading import read_frame
 from tasks.report.images import embedded, picture, thumbnail
+from tasks.spectra import mean_profile
 from tasks.spectral_bands import FRAMES
 
 OCCLUDED_RINGS = 16

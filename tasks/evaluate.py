@@ -32,8 +32,9 @@ from storage.manifest import FAKE, REAL, Split
 from storage.workspace import Workspace
 from tasks.calibrate import score_split
 from tasks.drawing import write_figures
-from tasks.explore import read_split, usable_videos, video_profiles
-from tasks.stage import Artifact, Stage
+from tasks.spectra import read_spectra
+from tasks.stage import Artifact, Mapped, Stage
+from tasks.tables import read_videos, usable_videos
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,11 @@ def evaluate(
     split: Artifact,
     training: Artifact,
     calibration: Artifact,
+    spectra: Mapped,
     settings: EvaluationSettings,
     seed: int,
 ) -> dict[str, JsonValue]:
-    """Score the test videos and say how good that is, with intervals over the groups.
+    """Score the test videos and say how good that is, with intervals over the groups; `spectra` are those of all usable videos, `RINGS` of `BASELINE_FRAMES` frames.
 
     Writes `metrics.json`, `frames.parquet` and `videos.parquet` with the predictions, and figures with their captions in
     `figures.json`. Scores are ranked by their logits, since probabilities saturate.
@@ -60,7 +62,7 @@ def evaluate(
     pooling = PoolingSettings.model_validate(record["pooling"])
     frames, videos = score_split(workspace, split, training, Split.TEST, pooling)
     require_both_classes(videos["label"], "judgement on the test split")
-    baseline = _baseline(workspace, split, videos, settings, seed)
+    baseline = _baseline(workspace, split, spectra, videos, settings, seed)
     return judge_scores(output, frames, videos, record, baseline, settings, seed)
 
 
@@ -171,7 +173,12 @@ def share_called_fake(
 
 
 def _baseline(
-    workspace: Workspace, split: Artifact, judged: pd.DataFrame, settings: EvaluationSettings, seed: int
+    workspace: Workspace,
+    split: Artifact,
+    spectra: Mapped,
+    judged: pd.DataFrame,
+    settings: EvaluationSettings,
+    seed: int,
 ) -> dict[str, Any]:
     """The better of the spectral baselines on the validation videos, trained, given its threshold and judged on the detector's splits."""
     from sklearn.metrics import roc_auc_score
@@ -179,10 +186,11 @@ def _baseline(
     from fourier_model.baseline import BASELINES, Baseline, baseline_logits
     from fourier_model.calibration import choose_threshold
 
-    videos, frames = read_split(workspace, split)
-    videos = usable_videos(videos)
-    videos = videos[videos["split"].notna() & videos["video_id"].isin(frames["video_id"])]
-    profiles = video_profiles(workspace, videos, frames, RINGS, BASELINE_FRAMES)
+    videos = usable_videos(read_videos(workspace, split))
+    videos = videos[
+        videos["split"].notna() & videos["video_id"].isin(spectra.artifacts.keys() | spectra.failures)
+    ]
+    profiles = read_spectra(workspace, spectra, videos["video_id"])
     labels = np.asarray(videos["label"], dtype=int)
     part = {name: np.asarray(videos["split"] == name) for name in Split}
     held_out = labels[part[Split.VALIDATION]]

@@ -18,10 +18,10 @@ from storage.manifest import FAKE, LABEL_NAMES, REAL
 from storage.workspace import Workspace
 from tasks.adversarial import choose_videos
 from tasks.drawing import Drawn, write_figures
-from tasks.explore import frame_paths
 from tasks.progress import Progress
 from tasks.robustness import threshold_logit
 from tasks.stage import Artifact, Placed, Stage
+from tasks.tables import frame_paths
 
 KINDS = ("mistake", "right_fake", "right_real")
 """Of videos whose evidence is shown."""

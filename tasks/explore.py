@@ -15,27 +15,26 @@ from fourier_model.spectrum import (
     CROP_EDGE,
     centre_square,
     decibels,
-    image_profile,
     luma,
     power_spectrum,
     radial_profile,
     ring_frequencies,
 )
 from storage.images import read_image
-from storage.manifest import FRAME_SCHEMA, LABEL_NAMES, VIDEO_SCHEMA, Split, Status, read_table
+from storage.manifest import LABEL_NAMES, Status
 from storage.video import evenly_spread
 from storage.workspace import Workspace
 from tasks.drawing import write_figures
-from tasks.stage import Artifact, Stage
+from tasks.spectra import Floats, mean_of, read_spectra
+from tasks.stage import Artifact, Mapped, Stage
+from tasks.tables import frame_paths, read_split, usable_videos
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_EDGE = 256  # frames are shown no larger than this
 SINGLE_FRAMES = 3  # of each class, shown with their spectra
+MOST_PLANES = 1000  # videos of each class behind its spectrum in two dimensions
 SIGNIFICANT = 0.05
-FRAME_COLUMNS = ("video_id", "frame_index", "timestamp_s", "path")
-
-Floats = NDArray[np.float64]
 
 
 class ExploreError(ValueError):
@@ -59,65 +58,18 @@ class ExploreSettings(BaseModel):
     )
 
 
-def read_split(workspace: Workspace, split: Artifact) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of videos of a split artifact, and of its table of frames the `FRAME_COLUMNS`. Raises ManifestError like `read_table`."""
-    return read_videos(workspace, split), read_table(
-        split.folder(workspace) / "frames.parquet", FRAME_SCHEMA, FRAME_COLUMNS
-    )
-
-
-def read_videos(workspace: Workspace, split: Artifact) -> pd.DataFrame:
-    """The table of videos of a split artifact alone. Raises ManifestError like `read_table`."""
-    return read_table(split.folder(workspace) / "videos.parquet", VIDEO_SCHEMA)
-
-
-def usable_videos(videos: pd.DataFrame) -> pd.DataFrame:
-    """The rows with status ok and a label, sorted by `video_id`."""
-    return videos[(videos["status"] == Status.OK) & videos["label"].notna()].sort_values("video_id")
-
-
-def judged_videos(workspace: Workspace, split: Artifact) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The usable videos of the test that have frames, and the table of all frames. Raises ManifestError like `read_table`."""
-    videos, frames = read_split(workspace, split)
-    videos = usable_videos(videos)
-    return videos[(videos["split"] == Split.TEST) & videos["video_id"].isin(frames["video_id"])], frames
-
-
-def frame_paths(frames: pd.DataFrame, count: int) -> dict[str, list[str]]:
-    """Paths of at most `count` frames of each video, evenly spread over it and in order, by `video_id`."""
-    paths = frames.sort_values(["video_id", "frame_index"]).groupby("video_id")["path"].agg(list)
-    return {
-        str(name): [own[place] for place in evenly_spread(len(own), count)] for name, own in paths.items()
-    }
-
-
-def video_profiles(
-    workspace: Workspace, videos: pd.DataFrame, frames: pd.DataFrame, bins: int, per_video: int
-) -> Floats:
-    """The radial spectrum of each video in dB, shape (videos, bins): the mean over its frames, NaN where a ring is empty.
-
-    Of a frame it is that of the luma of its native centre square of at most 256 pixels, under a Hann window.
-    """
-    paths = frame_paths(frames, per_video)
-    profiles = [
-        mean_profile((read_image(path) for path in workspace.files(paths[video_id])), bins)
-        for video_id in videos["video_id"]
-    ]
-    return np.array(profiles).reshape(len(videos), bins)
-
-
-def mean_profile(images: Iterable[NDArray[np.uint8]], bins: int) -> Floats:
-    """The radial spectrum of some frames of a video, RGB, as in `video_profiles`, shape (bins,)."""
-    return _mean(image_profile(image, bins) for image in images)
-
-
 def explore(
-    output: Path, workspace: Workspace, split: Artifact, settings: ExploreSettings, seed: int
+    output: Path,
+    workspace: Workspace,
+    split: Artifact,
+    spectra: Mapped,
+    settings: ExploreSettings,
+    seed: int,
 ) -> dict[str, JsonValue]:
-    """Write counts, spectra and figures of the usable videos; one class alone is enough.
+    """Write counts, spectra and figures of the usable videos; one class alone is enough. `spectra` are those of `SPECTRUM`, by `video_id`.
 
     Writes `counts.parquet`, `spectra.parquet`, `ring_tests.parquet`, the figures as PNG and SVG, and `figures.json`, the caption of each.
-    Raises ExploreError where no video is usable.
+    Raises ExploreError where no video is usable, SpectrumError where a spectrum is missing.
     """
     videos, frames = read_split(workspace, split)
     usable = usable_videos(videos)
@@ -131,7 +83,7 @@ def explore(
         raise ExploreError(message)
     counts = count_videos(videos)
     counts.to_parquet(output / "counts.parquet", index=False)
-    profiles = video_profiles(workspace, usable, frames, settings.bins, settings.frames_per_video)
+    profiles = read_spectra(workspace, spectra, usable["video_id"])
     _spectra_table(usable, profiles, settings.bins).to_parquet(output / "spectra.parquet", index=False)
     tests = _ring_tests(usable, profiles)
     tests.to_parquet(output / "ring_tests.parquet", index=False)
@@ -158,10 +110,11 @@ def class_spectra(
 ) -> tuple[dict[str, Floats], dict[str, int], int]:
     """Mean spectra in dB by class, shape (edge, edge), the videos behind each, and the edge in pixels.
 
-    The edge is the same for all: 256, or the median shorter side of the class with the smaller frames. Frames below it are
-    left out, at most half of each class.
+    Of more than `MOST_PLANES` videos of a class, that many are taken, evenly chosen. The edge is the same for all: 256, or the
+    median shorter side of the class with the smaller frames. Frames below it are left out, at most half of each class.
     """
-    paths = frame_paths(frames, per_video)
+    videos = pd.concat([own.iloc[evenly_spread(len(own), MOST_PLANES)] for _, own in videos.groupby("label")])
+    paths = frame_paths(frames[frames["video_id"].isin(videos["video_id"])], per_video)
     sides = videos["video_id"].map(lambda name: min(read_image(workspace.file(paths[name][0])).shape[:2]))
     edge = int(min(CROP_EDGE, sides.groupby(videos["label"]).median().min()))
     spectra, counts = {}, {}
@@ -169,7 +122,7 @@ def class_spectra(
         members = videos.loc[(videos["label"] == label) & (sides >= edge), "video_id"]
         if len(members):
             counts[name] = len(members)
-            spectra[name] = _mean(_plane(workspace, paths[member], edge) for member in members)
+            spectra[name] = mean_of(_plane(workspace, paths[member], edge) for member in members)
     return spectra, counts, edge
 
 
@@ -316,13 +269,4 @@ def _plane(workspace: Workspace, paths: Iterable[str], edge: int) -> Floats:
     return np.mean(planes, axis=0) if planes else np.full((edge, edge), np.nan)
 
 
-def _mean(arrays: Iterable[Floats]) -> Floats:
-    """Mean of arrays of one shape, one at a time, NaN left out; NaN where nothing is left."""
-    total, count = np.zeros(()), np.zeros(())
-    for array in arrays:
-        total, count = total + np.nan_to_num(array), count + ~np.isnan(array)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / count)
-
-
-EXPLORE = Stage("explore", version=5, function=explore)
+EXPLORE = Stage("explore", version=6, function=explore)

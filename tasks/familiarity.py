@@ -12,10 +12,10 @@ from pydantic import JsonValue
 from fourier_model.metrics import Estimate, EvaluationSettings, auc, recall
 from storage.manifest import Split
 from storage.workspace import Workspace
-from tasks.explore import judged_videos
 from tasks.model import TrainedModel
 from tasks.reference import measure_videos
 from tasks.stage import Artifact, Stage
+from tasks.tables import judged_videos
 
 RATE = 0.05
 """Share of familiar videos that may be called unfamiliar."""

@@ -15,9 +15,9 @@ from fourier_model.one_class import judge_one_class
 from fourier_model.protocols import mean_auc, spread
 from storage.manifest import REAL, Split, Status
 from storage.workspace import Workspace
-from tasks.explore import read_videos, usable_videos
 from tasks.split import SplitError, SplitSettings, compressions_of, methods_of
 from tasks.stage import Artifact, Stage
+from tasks.tables import read_videos, usable_videos
 
 Loop = Literal["k-fold", "cross-manipulation", "cross-compression"]
 

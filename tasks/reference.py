@@ -12,10 +12,10 @@ from fourier_model.describing import ClipDescriber
 from storage.images import read_image
 from storage.manifest import Split
 from storage.workspace import Workspace
-from tasks.explore import frame_paths, read_split, usable_videos
 from tasks.progress import Progress
 from tasks.spectral_bands import write_bands
 from tasks.stage import Artifact, Stage
+from tasks.tables import frame_paths, read_split, usable_videos
 
 logger = logging.getLogger(__name__)
 

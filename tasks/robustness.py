@@ -20,10 +20,10 @@ from storage.manifest import FAKE, REAL
 from storage.workspace import Workspace
 from tasks.drawing import write_figures
 from tasks.evaluate import share_called_fake
-from tasks.explore import frame_paths, judged_videos
 from tasks.model import TrainedModel
 from tasks.progress import Progress
 from tasks.stage import Artifact, Stage
+from tasks.tables import frame_paths, judged_videos
 
 logger = logging.getLogger(__name__)
 

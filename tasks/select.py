@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 from storage.manifest import VIDEO_SCHEMA, Split, write_frame
 from storage.workspace import Workspace
-from tasks.explore import read_split, usable_videos
 from tasks.model import TrainedModel
 from tasks.stage import Artifact, Stage
+from tasks.tables import read_split, usable_videos
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from fourier_model.spectrum import RINGS, ring_frequencies
 from storage.manifest import LABEL_NAMES, Split
 from storage.video import evenly_spread
 from storage.workspace import Workspace
-from tasks.explore import video_profiles
+from tasks.spectra import video_profiles
 
 TABLE = "spectra.parquet"
 FRAMES = 4  # of each video, evenly spread

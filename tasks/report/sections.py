@@ -12,9 +12,9 @@ from storage.images import read_image
 from storage.manifest import FAKE, LABEL_NAMES, Split, Status
 from storage.video import evenly_spread
 from storage.workspace import Workspace
-from tasks.explore import frame_paths, usable_videos
 from tasks.report.images import address, embedded, figures_of, thumbnail
 from tasks.stage import Artifact
+from tasks.tables import frame_paths, usable_videos
 
 SAMPLES = 8
 MISTAKES = 8

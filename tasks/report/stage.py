@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from storage.workspace import Workspace
 from tasks.bundle import NUMBERS, PROBABILITIES
-from tasks.explore import SIGNIFICANT, read_split
+from tasks.explore import SIGNIFICANT
 from tasks.report import evidence, sections
 from tasks.report.again import SETTINGS, again, settings_text
 from tasks.report.images import figures_of
@@ -16,6 +16,7 @@ from tasks.report.rings import differing_rings
 from tasks.report.table import FIRST, video_table
 from tasks.report.verdict import verdict
 from tasks.stage import Artifact, Stage
+from tasks.tables import read_split
 
 CONTENTS = {
     "data": "Data",

@@ -10,9 +10,9 @@ from storage.images import read_image
 from storage.manifest import FAKE, LABEL_NAMES, REAL, Split, Status
 from storage.video import evenly_spread
 from storage.workspace import Workspace
-from tasks.explore import frame_paths
 from tasks.report.images import thumbnail
 from tasks.stage import Artifact
+from tasks.tables import frame_paths
 
 LISTED = 10_000
 """Rows in the page at most; the rest is in the tables of the workspace."""

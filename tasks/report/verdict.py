@@ -6,8 +6,8 @@ import pandas as pd
 
 from storage.manifest import FAKE
 from tasks.bundle import SAMPLE
-from tasks.explore import usable_videos
 from tasks.split import FEW_GROUPS
+from tasks.tables import usable_videos
 
 
 def verdict(videos: pd.DataFrame, judged: dict[str, Any] | None, warnings: list[str]) -> list[str]:

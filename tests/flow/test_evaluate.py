@@ -22,6 +22,7 @@ STAGES = [
     "manifest",
     "select",
     "audit",
+    "spectra",
     "explore",
     "evaluate",
     "familiarity",

@@ -25,6 +25,7 @@ STAGES = [
     "manifest",
     "split",
     "audit",
+    "spectra",
     "explore",
     "train",
     "calibrate",

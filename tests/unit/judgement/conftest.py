@@ -13,6 +13,7 @@ from benchmarks.report import FLAGS
 from fourier_model.metrics import EvaluationSettings
 from fourier_model.pooling import PoolingSettings
 from fourier_model.selective import AbstentionSettings
+from fourier_model.spectrum import RINGS
 from storage.images import write_image
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, write_rows
 from storage.workspace import Workspace
@@ -20,10 +21,11 @@ from tasks.audit import AUDIT
 from tasks.bundle import BUNDLE, FORMAT_VERSION, sha256
 from tasks.calibrate import CALIBRATE
 from tasks.clip import ExtractionSettings
-from tasks.evaluate import EVALUATE
+from tasks.evaluate import BASELINE_FRAMES, EVALUATE
 from tasks.explore import EXPLORE, ExploreSettings
 from tasks.report import REPORT
-from tasks.stage import Artifact, Stage
+from tasks.spectra import SPECTRUM, SpectrumCalls
+from tasks.stage import Artifact, Mapped, Stage
 
 SIZE = 48
 FRAMES = 3
@@ -77,6 +79,17 @@ class World:
 
     def run(self, stage: Stage, **inputs) -> Artifact:
         return stage.execute(self.workspace, inputs)
+
+    def spectra(self, split: Artifact, bins=RINGS, per_video=BASELINE_FRAMES) -> Mapped:
+        """The spectra of the usable videos of a split, as the baseline wants them unless told otherwise."""
+        return SPECTRUM.keep_all(
+            self.workspace, dict(SpectrumCalls(self.workspace, split, bins, per_video).items())
+        )
+
+    def explore(self, split: Artifact, settings: ExploreSettings, seed=0) -> Artifact:
+        """What `explore` leaves of a split."""
+        spectra = self.spectra(split, settings.bins, settings.frames_per_video)
+        return self.run(EXPLORE, split=split, spectra=spectra, settings=settings, seed=seed)
 
     def store_split(self, videos, frames, name="split") -> Artifact:
         """The tables as an artifact like that of the stage `split`."""
@@ -213,10 +226,17 @@ def world(tmp_path_factory) -> World:
     made["split"] = world.store_split(videos, frames)
     made["audit"] = world.run(AUDIT, catalogue=world.store_catalogue(videos), split=made["split"], seed=0)
     made["train"] = store_training(world)
-    made["explore"] = world.run(EXPLORE, split=made["split"], settings=EXPLORING, seed=0)
+    made["explore"] = world.explore(made["split"], EXPLORING)
     scored = {"split": made["split"], "training": made["train"]}
     made["calibrate"] = world.run(CALIBRATE, **scored, **CALIBRATING)
-    made["evaluate"] = world.run(EVALUATE, **scored, calibration=made["calibrate"], settings=SETTINGS, seed=0)
+    made["evaluate"] = world.run(
+        EVALUATE,
+        **scored,
+        calibration=made["calibrate"],
+        spectra=world.spectra(made["split"]),
+        settings=SETTINGS,
+        seed=0,
+    )
     judged = scored | {"calibration": made["calibrate"], "evaluation": made["evaluate"]}
     configuration = {"backbone": {"name": "compact"}, "seed": 0, "note": "<b>"} | TAKEN
     made["bundle"] = world.run(BUNDLE, **judged, configuration=configuration, code_version="0.1.0")

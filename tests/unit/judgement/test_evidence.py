@@ -16,9 +16,10 @@ from tasks.clip import ExtractionSettings
 from tasks.clip_evidence import NoEvidence, gather_clip
 from tasks.detect import Detector
 from tasks.evidence import EvidenceError, evidence_file, write_report
-from tasks.explore import read_split, usable_videos, video_profiles
 from tasks.judgement_files import OutputError
+from tasks.spectra import video_profiles
 from tasks.spectral_bands import FRAMES, read_bands, write_bands
+from tasks.tables import read_split, usable_videos
 from tests.unit.conftest import read_here, write_clip
 from tests.unit.judgement.conftest import SIZE, picture, violations
 

@@ -3,7 +3,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.explore import EXPLORE, ExploreError, ExploreSettings, frame_paths
+from fourier_model.spectrum import image_profile
+from tasks.explore import ExploreError, ExploreSettings, class_spectra
+from tasks.spectra import SpectrumError, read_spectra
+from tasks.stage import Mapped
+from tasks.tables import frame_paths
 
 SETTINGS = ExploreSettings(bins=16, resamples=100, samples=2)
 FIGURES = [
@@ -34,9 +38,7 @@ def noise(*shape, seed=0):
 
 
 def explore(world, videos, frames, settings=SETTINGS):
-    world.artifacts["explore"] = world.run(
-        EXPLORE, split=world.store_split(videos, frames), settings=settings, seed=0
-    )
+    world.artifacts["explore"] = world.explore(world.store_split(videos, frames), settings)
     return world
 
 
@@ -121,9 +123,8 @@ def test_nothing_usable_is_an_error_that_says_what_came(new_world):
 
 
 def test_equal_inputs_give_equal_files(world):
-    inputs = {"split": world.artifacts["split"], "settings": SETTINGS, "seed": 3}
-    first = world.run(EXPLORE, **inputs)
-    assert world.run(EXPLORE, **inputs).files == first.files
+    first, second = (world.explore(world.artifacts["split"], SETTINGS, seed=3) for _ in range(2))
+    assert first.files == second.files
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, [5]), (2, [2, 7]), (99, list(range(10)))])
@@ -131,3 +132,30 @@ def test_the_frames_behind_a_spectrum_are_evenly_spread_and_in_order(count, expe
     frames = pd.DataFrame({"video_id": ["x"] * 10 + ["y"], "frame_index": [*range(9, -1, -1), 0]})
     paths = frame_paths(frames.assign(path=frames["frame_index"].astype(str)), count)
     assert paths == {"x": [str(index) for index in expected], "y": ["0"]}
+
+
+def test_the_spectrum_of_a_video_is_the_mean_over_its_frames_not_that_of_one(new_world):
+    images = [noise(40, 40), noise(40, 40, seed=1) // 4]
+    split = new_world.store_split([row("a")], new_world.write_frames("a", images))
+    both, first = (read_spectra(new_world.workspace, new_world.spectra(split, 16, n), ["a"]) for n in (2, 1))
+    one, two = (image_profile(image, 16) for image in images)
+    np.testing.assert_allclose(both[0], (one + two) / 2)
+    np.testing.assert_allclose(first[0], two)
+
+
+def test_a_spectrum_that_could_not_be_kept_is_an_error_that_names_its_video_instead_of_a_video_less(
+    new_world,
+):
+    split = new_world.store_split([row("a"), row("b")], new_world.write_frames("a", [noise(40, 40)]))
+    made = new_world.spectra(split)
+    lost = Mapped(artifacts=made.artifacts, failures={"b": "no space left"})
+    with pytest.raises(SpectrumError, match="spectrum of b could not be kept: no space left"):
+        read_spectra(new_world.workspace, lost, ["a", "b"])
+
+
+def test_of_more_videos_than_are_shown_in_two_dimensions_an_even_choice_is_taken(new_world, monkeypatch):
+    monkeypatch.setattr("tasks.explore.MOST_PLANES", 2)
+    videos = [row(f"v{index}", label=index % 2) for index in range(10)]
+    rows = [frame for v in videos for frame in new_world.write_frames(v["video_id"], [noise(40, 40)])]
+    _, behind, _ = class_spectra(new_world.workspace, pd.DataFrame(videos), pd.DataFrame(rows), 1)
+    assert behind == {"real": 2, "fake": 2}

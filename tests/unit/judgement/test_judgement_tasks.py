@@ -105,7 +105,12 @@ def test_calibration_and_judgement_pool_in_the_one_way_that_calibration_was_told
     pooling = PoolingSettings(pooling="top_k", top_k=2)
     calibration = world.run(CALIBRATE, **scored, **CALIBRATING | {"pooling": pooling})
     judged = world.run(
-        EVALUATE, **scored, calibration=calibration, settings=EvaluationSettings(resamples=100), seed=0
+        EVALUATE,
+        **scored,
+        calibration=calibration,
+        spectra=world.spectra(scored["split"]),
+        settings=EvaluationSettings(resamples=100),
+        seed=0,
     )
     for stage, prefix in ((calibration, "validation_"), (judged, "")):
         frames, videos = (
@@ -140,7 +145,9 @@ def timed(world):
     training = world.run(Stage("timed", 1, store))
     scored = {"split": world.artifacts["split"], "training": training}
     judged = scored | {"calibration": world.run(CALIBRATE, **scored, **CALIBRATING)}
-    judged["evaluation"] = world.run(EVALUATE, **judged, settings=FEW, seed=0)
+    judged["evaluation"] = world.run(
+        EVALUATE, **judged, spectra=world.spectra(judged["split"]), settings=FEW, seed=0
+    )
     return judged | {"bundle": world.run(BUNDLE, **judged, configuration={}, code_version="0")}
 
 
@@ -239,6 +246,7 @@ def test_a_train_split_of_one_class_leaves_the_baseline_out_with_a_reason(world)
         split=split,
         training=world.artifacts["train"],
         calibration=world.artifacts["calibrate"],
+        spectra=world.spectra(split),
         settings=EvaluationSettings(resamples=100),
         seed=0,
     )
@@ -258,6 +266,7 @@ def test_a_split_of_one_class_is_an_error_that_names_it_and_leaves_nothing(world
     else:
         inputs |= {
             "calibration": world.artifacts["calibrate"],
+            "spectra": world.spectra(split),
             "settings": EvaluationSettings(resamples=100),
             "seed": 0,
         }
@@ -278,6 +287,7 @@ def test_a_split_without_frames_is_an_error(world):
 def test_the_seed_moves_the_intervals_alone(world):
     inputs = {"split": world.artifacts["split"], "training": world.artifacts["train"]}
     inputs |= {"calibration": world.artifacts["calibrate"], "settings": EvaluationSettings(resamples=100)}
+    inputs["spectra"] = world.spectra(inputs["split"])
     first, again, other = (world.run(EVALUATE, **inputs, seed=seed) for seed in (0, 0, 5))
     assert first.files == again.files
     assert first.files["videos.parquet"] == other.files["videos.parquet"]
