@@ -95,13 +95,15 @@ class Run:
         artifacts: dict[str, Made] = {}
         failures: dict[str, str] = {}
         progress = Progress(stage.name, f"{stage.name}: {len(calls)} videos")
+        lookup = stage.lookups(self.workspace)
         for some in held(calls):
             new: dict[str, dict[str, Any]] = {}
-            for name, found in stage.lookup_all(self.workspace, some):
+            for name, inputs in some.items():
+                found = lookup(inputs)
                 if found.artifact:
                     artifacts[name] = Made.of(found.artifact)
                 else:
-                    new[name] = dict(some[name])
+                    new[name] = dict(inputs)
                 self._note(stage, found, cached=found.artifact is not None)
             if kept := len(some) - len(new):
                 done = len(artifacts) + len(failures)
@@ -134,31 +136,27 @@ class Plan:
 
     def stage(self, stage: Stage, label: str, **inputs: Any) -> Artifact:
         """What the cache holds."""
-        return next(artifact for _, artifact in self._look(stage, {label: inputs}))
+        return next(artifact for _, artifact in self._look(stage, [(label, inputs)]))
 
     def map(self, stage: Stage, calls: Calls) -> Mapped:
         """What the cache holds of all calls."""
-        made: dict[str, Made] = {}
-        for some in held(calls):
-            made |= {name: Made.of(artifact) for name, artifact in self._look(stage, some)}
-        return Mapped(artifacts=made)
+        found = self._look(stage, calls.items())
+        return Mapped(artifacts={name: Made.of(artifact) for name, artifact in found})
 
-    def _look(self, stage: Stage, calls: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Artifact]]:
+    def _look(
+        self, stage: Stage, calls: Iterable[tuple[str, Mapping[str, Any]]]
+    ) -> Iterator[tuple[str, Artifact]]:
         """What there is of each call, by name."""
         name = STAGE_OF.get(stage.name, stage.name)
-        waiting = {
-            call: PENDING
-            for call, inputs in calls.items()
-            if any(getattr(value, "pending", False) for value in inputs.values())
-        }
-        if waiting:
-            others = (step.stage for step in reversed(self.steps) if not step.cached and step.stage != name)
-            earlier = next(others, None)
-            why = f"{earlier} runs before it" if earlier else "its data set is not there yet"
-            self.steps += [Step(name, False, why)] * len(waiting)
-            yield from waiting.items()
-        ready = {call: inputs for call, inputs in calls.items() if call not in waiting}
-        for call, found in stage.lookup_all(self.workspace, ready):
+        others = (step.stage for step in reversed(self.steps) if not step.cached and step.stage != name)
+        earlier = next(others, None)
+        lookup = stage.lookups(self.workspace)
+        for call, inputs in calls:
+            if any(getattr(value, "pending", False) for value in inputs.values()):
+                why = f"{earlier} runs before it" if earlier else "its data set is not there yet"
+                found = Lookup(None, why)
+            else:
+                found = lookup(inputs)
             self.steps.append(Step(name, found.artifact is not None, found.why))
             yield call, found.artifact or PENDING
 

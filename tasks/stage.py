@@ -6,12 +6,12 @@ import math
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
@@ -307,19 +307,17 @@ class Stage:
 
     def lookup(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup:
         """What Prefect's cache holds for these inputs, and whether all files are still as they were."""
-        return next(found for _, found in self.lookup_all(workspace, {"": inputs}))
+        return self.lookups(workspace)(inputs)
 
-    def lookup_all(
-        self, workspace: Workspace, calls: Mapping[str, Mapping[str, Any]]
-    ) -> Iterator[tuple[str, Lookup]]:
-        """`lookup` of many calls, by name."""
-        newest: Artifact | Literal["unread"] | None = "unread"  # looked for once: there may be many records
-        for name, inputs in calls.items():
+    def lookups(self, workspace: Workspace) -> Callable[[Mapping[str, Any]], Lookup]:
+        """`lookup` for many calls: the newest of what may be a million records is looked for once."""
+        newest = cache(lambda: self._newest(workspace))
+
+        def lookup(inputs: Mapping[str, Any]) -> Lookup:
             found = self._found(workspace, inputs)
-            if found is None:
-                newest = self._newest(workspace) if newest == "unread" else newest
-                found = Lookup(None, self._why_new(newest, describe_inputs(inputs)))
-            yield name, found
+            return found or Lookup(None, self._why_new(newest(), describe_inputs(inputs)))
+
+        return lookup
 
     def _found(self, workspace: Workspace, inputs: Mapping[str, Any]) -> Lookup | None:
         """What is there of a call, None where it has no record."""

@@ -1,4 +1,4 @@
-"""The same manifest from every runner, also where a worker is killed in the middle."""
+"""The same manifest and spectra from every runner, also where a worker is killed in the middle."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import pytest
 
 from flows.config import Settings
 from flows.execution import Execution
+from flows.explore import explore
 from flows.judge import judge_on
-from flows.prepare import prepare
 from storage.isolation import ReadingLimits
 from storage.workspace import Workspace
 from tasks.detect import Detector
@@ -45,8 +45,13 @@ def workers() -> list[psutil.Process]:
 
 
 def tables(workspace: Path, settings, execution: Execution) -> dict[str, bytes]:
-    split = prepare(settings, str(workspace), execution=execution).split.folder(Workspace(workspace))
-    return {name: (split / name).read_bytes() for name in ("videos.parquet", "frames.parquet")}
+    """Manifest and spectra."""
+    explored = explore(settings, str(workspace), execution=execution)
+    split, exploration = (
+        artifact.folder(Workspace(workspace)) for artifact in (explored.prepared.split, explored.exploration)
+    )
+    files = (split / "videos.parquet", split / "frames.parquet", exploration / "spectra.parquet")
+    return {path.name: path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
