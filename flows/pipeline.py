@@ -107,8 +107,8 @@ def pipeline(settings: Settings, workspace: str = "workspace", execution: Execut
     """
     show_log()
     prepared = prepare(settings, workspace, both_classes=True, execution=execution)
-    explored = explore(settings, workspace, prepared=prepared)
-    trained = train(settings, workspace, prepared=prepared)
+    explored = explore(settings, workspace, execution, prepared)
+    trained = train(settings, workspace, execution, prepared)
     run = Run(open_workspace(workspace), execution)
     report = report_all(run, settings, prepared.split, explored.audit, explored.exploration, trained)
     steps = prepared.steps + explored.steps + trained.steps + run.steps

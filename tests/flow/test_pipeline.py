@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 
 from flows.config import Settings
 from flows.execution import Execution
@@ -126,3 +128,15 @@ def test_a_method_that_no_video_has_is_said_before_anything_is_extracted(tmp_pat
     with pytest.raises(SplitError, match="got lipsync, the methods are: "):
         prepare(changed(tiny_settings, split=held_out), str(tmp_path))
     assert not (tmp_path / "extract").exists()
+
+
+def test_every_part_of_a_run_is_carried_out_as_the_call_says_not_preparation_alone(tmp_path, tiny_settings):
+    run_id = pipeline(
+        tiny_settings, str(tmp_path), Execution(workers=3), return_state=True
+    ).state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        parts = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
+        )
+    workers = {run.name.partition(" ")[0]: run.parameters["execution"]["workers"] for run in parts}
+    assert workers == {"prepare": 3, "explore": 3, "train": 3}
