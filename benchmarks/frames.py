@@ -271,7 +271,9 @@ def compare(case: Case, clip: Path, rounds: int) -> list[Row]:
     readers = installed()
     notes = {name: differences(reader, clip, wanted) for name, reader in readers.items() if name != "ours"}
     taken = alternate({name: partial(run, reader, clip, wanted) for name, reader in readers.items()}, rounds)
-    reach = {name: case.reach[reader is not seeking] for name, reader in readers.items()} if case.reach else {}
+    reach = (
+        {name: case.reach[reader is not seeking] for name, reader in readers.items()} if case.reach else {}
+    )
     return rows(case.name, taken, "ours", reach, notes)
 
 

@@ -2,16 +2,14 @@
 
 import logging
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from flows.ending import left_at_once, messages
 from flows.options import (
     ConfigOption,
     DataSets,
@@ -51,9 +49,6 @@ PREFECT_DEFAULTS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
-INTERRUPTED = 130  # 128 and the number of SIGINT, as shells say it
-KEPT = "interrupted: what is finished is kept, and the same call goes on from there"
-OWN_PACKAGES = ("flows", "tasks", "fourier_model", "storage")
 
 app = typer.Typer(
     name="fourier-deepfake",
@@ -228,7 +223,7 @@ def detect(
         raise typer.BadParameter("--stream writes no files: send stdout into one")  # noqa: EM101
     if runner and (stream is not None or report):
         raise typer.BadParameter("--runner judges files, without --stream and --report")  # noqa: EM101
-    with _messages():
+    with messages():
         from flows.live import print_windows
         from flows.terminal import log_to_terminal
         from tasks.live import Live
@@ -295,7 +290,7 @@ def api(
 
     Example: fourier-deepfake api --model workspace/models/KEY --port 8000
     """
-    with _messages():
+    with messages():
         from flows.api.access import Access
 
         access = Access.at(host, token_file)
@@ -334,7 +329,7 @@ def export(
 
     Example: fourier-deepfake export exported --model workspace/models/KEY --format onnx
     """
-    with _messages():
+    with messages():
         from flows.terminal import log_to_terminal
         from tasks.model import open_model
 
@@ -418,7 +413,7 @@ def inspect(
 
     Example: fourier-deepfake inspect my_videos --probe
     """
-    with _messages():
+    with messages():
         from flows.inspect import inspect_settings
         from flows.summary import print_findings
         from flows.terminal import log_to_terminal
@@ -440,7 +435,7 @@ def sample(
 
     Example: fourier-deepfake sample my_sample --seed 1
     """
-    with _messages():
+    with messages():
         from tasks.sample import SampleSettings, write_sample
 
         write_sample(folder, SampleSettings(), seed)
@@ -459,7 +454,7 @@ def compare(
 
     Example: fourier-deepfake compare workspace/models/1f3a workspace/models/9c2e
     """
-    with _messages():
+    with messages():
         from flows.summary import print_comparison
         from fourier_model.metrics import EvaluationSettings
         from tasks.compare import compare
@@ -491,7 +486,7 @@ def runs(
 
     Example: fourier-deepfake runs --against 3f09
     """
-    with _messages():
+    with messages():
         from flows.ledger import print_runs, runs_summary
         from storage.remote import open_workspace
         from tasks.runs import side_by_side
@@ -511,7 +506,7 @@ def models(
     """
     if context.invoked_subcommand:
         return
-    with _messages():
+    with messages():
         from flows.ledger import print_models
         from storage.remote import open_workspace
         from tasks.promotion import list_models
@@ -535,7 +530,7 @@ def promote(
 
     Example: fourier-deepfake models promote 1f3a
     """
-    with _messages():
+    with messages():
         from flows.ledger import print_promotion
         from storage.remote import open_workspace
         from tasks.promotion import promote
@@ -595,7 +590,7 @@ def _model_folder(model: str | None, workspace: str) -> Path:
 @contextmanager
 def _work(workspace: str, *, make: bool = True) -> Iterator[str]:
     """The workspace's absolute path or its address, checked before the slow imports; the log on the terminal; clear messages."""
-    with _messages():
+    with messages():
         from storage.remote import open_workspace
         from storage.workspace import told_of_a_full_disk
 
@@ -605,60 +600,8 @@ def _work(workspace: str, *, make: bool = True) -> Iterator[str]:
         from flows.observe import quick_alone
         from flows.terminal import log_to_terminal
 
-        with _left_at_once(), log_to_terminal(), quick_alone(), told_of_a_full_disk(opened.root):
+        with left_at_once(), log_to_terminal(), quick_alone(), told_of_a_full_disk(opened.root):
             yield str(opened)
-
-
-@contextmanager
-def _left_at_once() -> Iterator[None]:
-    """Let Ctrl-C end this process as a kill would, which loses nothing.
-
-    Prefect would spend minutes on telling its temporary server, which the same Ctrl-C has ended, of each task.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if (
-        before is not signal.default_int_handler
-    ):  # somebody decided otherwise, like a shell that runs this in the background
-        yield
-        return
-    signal.signal(signal.SIGINT, _leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _leave(*_: object) -> None:
-    """End this process and the server that it started."""
-    if module := sys.modules.get("prefect.server.api.server"):
-        module.SubprocessASGIServer().stop()
-    typer.echo(KEPT, err=True)
-    sys.stderr.flush()
-    os._exit(INTERRUPTED)
-
-
-@contextmanager
-def _messages() -> Iterator[None]:
-    """Turn this project's own errors into one message and an exit code; anything else is a bug and keeps its traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(KEPT, err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except (MemoryError, BrokenExecutor) as error:
-        message = (
-            f"error: memory ran out, or a worker process was ended from outside ({error or 'no memory'}): use fewer --workers, a lower "
-            "train.batch_size, frames.size or train.memory; what is finished is kept"
-        )
-        typer.echo(message, err=True)
-        raise typer.Exit(1) from error
-    except (ValueError, RuntimeError) as error:
-        if type(error).__module__.partition(".")[0] not in OWN_PACKAGES:
-            raise
-        from flows.plain import plain
-
-        typer.echo(f"error: {plain(str(error))}", err=True)
-        raise typer.Exit(2 if isinstance(error, ValueError) else 1) from error
 
 
 def _print(summary: dict[str, Any], as_json: bool) -> None:

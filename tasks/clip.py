@@ -62,7 +62,7 @@ class ExtractionSettings(BaseModel):
     )
 
 
-class Clip(Protocol):
+class Source(Protocol):
     """Where frames come from: an open video, or images in a row."""
 
     info: VideoInfo
@@ -100,7 +100,7 @@ class _ImageRow:
 
 
 @contextmanager
-def open_clip(video: VideoFile, threads: int) -> Iterator[Clip]:
+def open_clip(video: VideoFile, threads: int) -> Iterator[Source]:
     """Open a video, to be decoded by so many threads, or images in a row.
 
     Raises UnreadableVideo for content that cannot be read, OSError for a file that cannot be opened.
@@ -112,7 +112,7 @@ def open_clip(video: VideoFile, threads: int) -> Iterator[Clip]:
             yield reader
 
 
-def find_faces(clip: Clip, video: VideoFile, wanted: list[int]) -> list[FaceTrack]:
+def find_faces(clip: Source, video: VideoFile, wanted: list[int]) -> list[FaceTrack]:
     """The faces of a clip, followed through it: looked for in at most eight of the frames `wanted`. Raises UnreadableVideo like `note_lost`."""
     looked = [wanted[place] for place in evenly_spread(len(wanted), FACE_DETECTIONS)]
     faces = {frame.index: detect_faces(frame.image) for frame in clip.frames(looked)}

@@ -6,8 +6,7 @@ from functools import partial
 
 from fourier_model.faces import Box, FaceTrack
 from storage.video import VideoFile, VideoFrame, VideoInfo, evenly_spread
-from tasks.clip import Clip as Source
-from tasks.clip import ExtractionSettings, encode_pixels, find_faces, note_lost, whole_pixels
+from tasks.clip import ExtractionSettings, Source, encode_pixels, find_faces, note_lost, whole_pixels
 
 MOST_FACES = 6
 """Of a clip that are judged, the largest and longest seen; a warning says how many more there are."""

@@ -15,8 +15,8 @@ from storage.status import Status
 from storage.video import VideoFile, VideoFrame, evenly_spread, probe
 from storage.workspace import write_whole
 from tasks.clip import (
-    Clip,
     ExtractionSettings,
+    Source,
     encode_pixels,
     find_faces,
     no_face,
@@ -85,7 +85,7 @@ def store_frames(
         yield _extract(output, clip, video, settings).model_dump(mode="json"), b""
 
 
-def _extract(output: Path, clip: Clip, video: VideoFile, settings: ExtractionSettings) -> Extraction:
+def _extract(output: Path, clip: Source, video: VideoFile, settings: ExtractionSettings) -> Extraction:
     info = clip.info
     wanted = evenly_spread(info.frame_count, settings.per_video)
     extraction = Extraction(

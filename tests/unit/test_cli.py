@@ -6,7 +6,8 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 import typer
 
-from flows.cli import _messages, app
+from flows.cli import app
+from flows.ending import messages
 
 
 def call(*arguments):
@@ -82,7 +83,7 @@ def test_every_command_is_registered():
     ],
 )
 def test_what_ends_a_run_from_outside_is_one_message_with_the_way_out(error, code, message, capsys):
-    with pytest.raises(typer.Exit) as ended, _messages():
+    with pytest.raises(typer.Exit) as ended, messages():
         raise error
     assert ended.value.exit_code == code
     shown = capsys.readouterr().err
