@@ -140,3 +140,16 @@ def test_every_part_of_a_run_is_carried_out_as_the_call_says_not_preparation_alo
         )
     workers = {run.name.partition(" ")[0]: run.parameters["execution"]["workers"] for run in parts}
     assert workers == {"prepare": 3, "explore": 3, "train": 3}
+
+
+@pytest.mark.slow
+def test_a_whole_run_that_shares_its_training_out_judges_as_one_that_does_not(tmp_path, tiny_settings):
+    shared = changed(tiny_settings, train=tiny_settings.train.model_dump() | {"distribute": "mirrored"})
+    scores = [
+        pd.read_parquet(
+            pipeline(settings, str(tmp_path)).trained.evaluation.folder(Workspace(tmp_path))
+            / "videos.parquet"
+        ).set_index("video_id")["probability"]
+        for settings in (tiny_settings, shared)
+    ]
+    pd.testing.assert_series_equal(scores[1], scores[0], rtol=1e-3)

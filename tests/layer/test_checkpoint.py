@@ -85,6 +85,7 @@ def require_equal(one, other):
         pytest.param(PRETRAINED, {}, [1, 2], id="cached features", marks=pytest.mark.slow),
         pytest.param(COMPACT, {"pair_loss": 0.5}, [1, 2], id="scratch", marks=pytest.mark.slow),
         pytest.param(PRETRAINED, {"memory": 0.0}, [1, 2], id="features anew", marks=pytest.mark.slow),
+        pytest.param(COMPACT, {"distribute": "mirrored"}, [1, 2], id="shared out", marks=pytest.mark.slow),
     ],
 )
 def test_a_training_ended_in_each_phase_goes_on_to_the_very_same_weights(
