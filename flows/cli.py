@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # What makes a local Prefect server quick and quiet enough for thousands of tasks; what is set already, stays.
 PREFECT_DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # `detect --runner` needs tasks, and no flow
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",  # a temporary server that is stopped in mid-work says so at length
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
