@@ -60,3 +60,9 @@ class LayerwiseAdamW(keras.optimizers.AdamW):  # type: ignore[misc, unused-ignor
         """Keras' hook."""
         factor = self._of_variables[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        """Keras' step over all devices, left out on a single one: TensorFlow keeps the gradient of such a sum, and the graph it stands in, as long as the process lives."""
+        if self._distribution_strategy.num_replicas_in_sync == 1:
+            return grads_and_vars
+        return super()._all_reduce_sum_gradients(grads_and_vars)

@@ -12,6 +12,7 @@ from flows.summary import evaluate_summary
 from fourier_model.detector import save_detector
 from fourier_model.pooling import PoolingSettings
 from storage.fingerprint import fingerprint
+from storage.layouts.base import DataSetSettings
 from tasks.bundle import FORMAT_VERSION
 from tasks.model import ModelError, open_model
 from tasks.sample import SampleSettings, write_sample
@@ -63,7 +64,8 @@ def store_model(folder: Path, seen=()) -> Path:
         },
         "threshold": 0.3,
         "pooling": PoolingSettings().model_dump(),
-        "configuration": settings.model_dump(mode="json") | {"datasets": [{"uri": "gone"}]},
+        "configuration": settings.model_dump(mode="json")
+        | {"datasets": [DataSetSettings(uri="gone").model_dump(mode="json")]},
         "digests": {"model.keras": f"sha256:{hashlib.sha256(content).hexdigest()}"},
     }
     (folder / "model.json").write_text(json.dumps(record))

@@ -1,5 +1,7 @@
 """Laws of the optimizer of a phase."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -64,3 +66,22 @@ def test_rates_fall_from_block_to_block_towards_the_input_and_the_head_has_its_o
     assert {name: rates[detector.get_layer(name).weights[0].path] for name in expected} == pytest.approx(
         expected
     )
+
+
+def test_no_graph_of_a_step_is_left_in_the_process_once_its_model_is_gone():
+    def graphs():
+        gc.collect()
+        return sum(isinstance(item, tf.Graph) for item in gc.get_objects())
+
+    def train():
+        inputs = keras.Input((2,))
+        model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+        moving = optimizer(0.1, 1, settings(), {weight.path: 1.0 for weight in model.weights})
+        moving.build(model.trainable_variables)
+        model.compile(moving, "mse", jit_compile=False)
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+
+    train()
+    before = graphs()
+    train()
+    assert graphs() == before
