@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 LINK, SPECIAL = "a link", "a device or a pipe"
@@ -84,8 +84,8 @@ def check_archive(archive: Path, limits: ArchiveLimits | None = None) -> int:
 
 def leads_out(name: str) -> bool:
     """Whether a name that came from elsewhere may lead out of the folder it is put behind, on any system: absolute, by `..`, or cut off by a null byte."""
-    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    return bool(absolute) or ".." in PurePosixPath(name.replace("\\", "/")).parts or "\0" in name
+    path = PureWindowsPath(name)  # to which both slashes part names, and one in front is an anchor
+    return bool(path.anchor) or ".." in path.parts or "\0" in name
 
 
 def _members(archive: Path) -> Iterator[_Member]:

@@ -119,6 +119,16 @@ def test_a_member_that_is_larger_than_it_says_gives_no_more_than_it_says(tmp_pat
     assert sum(file.stat().st_size for file in (tmp_path / "into").iterdir()) <= 10
 
 
+def test_a_tar_gives_no_file_rights_that_its_folder_would_not(tmp_path):
+    """Nothing is run as its owner, nothing can be written by everyone."""
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        info = tarfile.TarInfo("a.mp4")
+        info.mode = 0o7777
+        file.addfile(info)
+    unpack(tmp_path / "a.tar", tmp_path / "into")
+    assert stat.S_IMODE((tmp_path / "into" / "a.mp4").stat().st_mode) & 0o7022 == 0
+
+
 def test_more_than_the_disk_holds_is_refused_before_it_is_full(tmp_path, monkeypatch):
     path = zip_of(tmp_path / "a.zip", ("a.mp4", bytes(1000), stat.S_IFREG))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 999}))
