@@ -79,7 +79,7 @@ def print_runs(summary: dict[str, Any], as_json: bool) -> None:
         return
     console = results_console()
     if not summary["runs"]:
-        console.print(f"no run has left a record in {summary['workspace']} yet", markup=False, soft_wrap=True)
+        console.print(f"no run has left a record in {summary['workspace']} yet", soft_wrap=True)
         return
     reference = summary["reference"]
     table = Table(
@@ -104,7 +104,7 @@ def print_runs(summary: dict[str, Any], as_json: bool) -> None:
         console.print(f"{summary['earlier_runs']} earlier runs are not shown (--last)")
     compared = [run["against"]["compared"] for run in summary["runs"] if run["against"]["compared"]]
     for note in dict.fromkeys(note for result in compared for note in result["notes"]):
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     if len(compared) > 1:
         console.print(f"note: {ONE_IN_TWENTY}")
 
@@ -116,7 +116,7 @@ def print_models(summary: dict[str, Any], as_json: bool) -> None:
         return
     console = results_console()
     if not summary["models"]:
-        console.print(f"no model in {summary['workspace']} yet", markup=False, soft_wrap=True)
+        console.print(f"no model in {summary['workspace']} yet", soft_wrap=True)
         return
     table = Table(
         "model", "packed (UTC)", "", "trained on", *NUMBERS.values(), "of videos", "sha256", box=None
@@ -146,7 +146,7 @@ def print_promotion(promotion: Promotion, as_json: bool) -> None:
         return
     console = results_console()
     instead = f", instead of {promotion.replaced}" if promotion.replaced else ""
-    console.print(f"promoted {promotion.model.path}{instead}", markup=False, soft_wrap=True)
+    console.print(f"promoted {promotion.model.path}{instead}", soft_wrap=True)
     for result in promotion.compared:
         counts, auc = result["counts"], result["auc"]
         console.print(

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from flows.evaluate import Evaluated
@@ -170,9 +169,9 @@ def print_findings(found: dict[str, Any], as_json: bool) -> None:
         return
     console = results_console()
     for data_set in found["data_sets"]:
-        console.print(f"{data_set['name']}: {data_set['layout']}", markup=False)
+        console.print(f"{data_set['name']}: {data_set['layout']}")
         for note in data_set["notes"]:
-            console.print(f"  note: {note}", markup=False)
+            console.print(f"  note: {note}")
     table = Table(show_header=False, box=None)
     table.add_row("videos", f"{found['videos']} ({_words(found['counts'])})")
     for name, counts in found["by"].items():
@@ -197,7 +196,7 @@ def print_findings(found: dict[str, Any], as_json: bool) -> None:
         table.add_row(name, words_of_estimate(fact))
     console.print(table)
     for warning in found["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
+        console.print(f"warning: {warning}")
 
 
 def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
@@ -207,7 +206,7 @@ def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
         return
     console = results_console()
     for name in ("first", "second"):
-        console.print(f"{name}: {compared[name]['folder']}, {compared[name]['videos']} videos", markup=False)
+        console.print(f"{name}: {compared[name]['folder']}, {compared[name]['videos']} videos")
     counts, test = compared["counts"], compared["mcnemar"]
     console.print(
         f"both: {counts['videos']} videos ({counts['real']} real, {counts['fake']} fake) of {counts['groups']} groups, "
@@ -225,7 +224,7 @@ def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
         f"{test['only_second_right']} by the second alone, {test['both_wrong']} by neither; McNemar's exact p: {p_value}"
     )
     for note in compared["notes"]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
 
 
 def print_protocol(summary: dict[str, Any], as_json: bool) -> None:
@@ -257,8 +256,8 @@ def print_protocol(summary: dict[str, Any], as_json: bool) -> None:
         ):
             console.print(f"{words}: {words_of_estimate(pooled[name])}")
     for name, why in summary["left_out"].items():
-        console.print(f"left out: {name}: {why}", markup=False)
-    console.print(f"table: {summary['table']}", markup=False)
+        console.print(f"left out: {name}: {why}")
+    console.print(f"table: {summary['table']}")
 
 
 def _words_of_spread(numbers: dict[str, Any]) -> str:
@@ -276,7 +275,7 @@ def _words(counts: dict[str, int]) -> str:
     return ", ".join([*(f"{count} {name}" for name, count in ranked[:SHOWN]), *more])
 
 
-def results_console() -> Console:
+def results_console() -> PlainConsole:
     """Stdout for people."""
     # A path must stay whole where nobody looks on: a script may read it.
     width = None if sys.stdout.isatty() else 10_000

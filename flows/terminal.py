@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from typing_extensions import override
 
@@ -19,11 +18,11 @@ REPEATED = ("prefect.flow_runs", "prefect.task_runs")
 class TerminalHandler(logging.Handler):
     """Log records as lines; records of `tasks.progress` as bars where `console` is a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         super().__init__()
         self.console = console
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
             console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
@@ -37,7 +36,7 @@ class TerminalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fraction = getattr(record, "fraction", None)
         if fraction is not None and self.console.is_terminal:
-            name = str(getattr(record, "work", ""))
+            name = plain(str(getattr(record, "work", "")), kept="")
             if name not in self._tasks:
                 self._tasks[name] = self.bars.add_task(name, total=1.0)
             self.bars.update(self._tasks[name], completed=fraction)
@@ -45,7 +44,7 @@ class TerminalHandler(logging.Handler):
         # A name with the end of a line in it would write a line of the log.
         said = plain(record.getMessage(), kept="")
         line = said if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {said}"
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.plain import OBEYED, PlainConsole, plain
 from flows.summary import print_summary
-from flows.terminal import TerminalHandler
+from flows.terminal import TerminalHandler, log_to_terminal
 from fourier_model import score_figures
 from fourier_model.figures import png
 from tasks.bundle import _literal
@@ -62,6 +62,24 @@ def test_a_name_is_one_line_of_the_log_and_nothing_in_it_is_filled_in(name):
     handler.emit(record)
     assert written.getvalue() == f"warning: {plain(name, kept='')} is empty\n"
     assert written.getvalue().encode()
+
+
+def test_the_log_of_a_command_obeys_no_name(capsys):
+    with log_to_terminal():
+        logging.getLogger("tasks.any").warning("%s", f"[/x]{CLEAR}")
+    assert capsys.readouterr().err == "warning: [/x]\\x1b[2J\n"
+
+
+@pytest.mark.parametrize("name", [f"a{TITLE}{CLEAR}", "[bold]a[/x]", "a\nb", TURNED])
+def test_a_name_of_a_folder_beside_a_bar_is_shown_as_it_is(name):
+    written = io.StringIO()
+    handler = TerminalHandler(PlainConsole(file=written, width=200, force_terminal=True))
+    record = logging.makeLogRecord({"name": "tasks.any", "work": name, "fraction": 0.5})
+    handler.emit(record)
+    handler.console.print(handler.bars)
+    assert plain(name, kept="") in written.getvalue()
+    assert not {"\x07", "\u202e"} & set(written.getvalue())
+    assert CLEAR not in written.getvalue()
 
 
 @pytest.mark.parametrize("name", ["[/bold]", "[link=http://a]a[/link]", ":skull:", CLEAR])
