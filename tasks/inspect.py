@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from storage.data_files import at_hand
-from storage.images import UnreadableImage, image_size
 from storage.isolation import ReadingLimits, read_apart
 from storage.manifest import LABEL_NAMES, TYPES, Status
 from storage.video import UnreadableVideo, VideoFile, evenly_spread
@@ -84,13 +83,10 @@ def _headers(video: VideoFile, limits: ReadingLimits) -> dict[str, Any]:
     first = video.model_copy(update={"files": video.files[:1]})
     try:
         with at_hand(first) as near:
-            if video.kind == "images":
-                width, height = image_size(near.paths[0])
-                return {"width": width, "height": height, "codec": "images", "has_audio": False}
             ((info, _),) = read_apart(read_facts, near.paths, limits, near)
     except UnreadableVideo as error:
         return {"status": Status.UNREADABLE.value, "reason": error.reason}
-    except (UnreadableImage, OSError) as error:
+    except OSError as error:
         return {"status": Status.UNREADABLE.value, "reason": str(error)}
     return {name: info[name] for name in PROBED} | {"reason": info["note"]}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from fourier_model.faces import Box, main_track
-from storage.images import encode_image
+from storage.images import UnreadableImage, encode_image, image_size
 from storage.isolation import Message
 from storage.status import Status
-from storage.video import VideoFile, VideoFrame, evenly_spread, probe
+from storage.video import UnreadableVideo, VideoFile, VideoFrame, VideoInfo, evenly_spread, probe
 from storage.workspace import write_whole
 from tasks.clip import (
     ExtractionSettings,
@@ -56,8 +56,16 @@ class Extraction(BaseModel):
 
 
 def read_facts(video: VideoFile) -> Iterator[Message]:
-    """What a video is: a `VideoInfo`."""
-    yield asdict(probe(video.paths[0])), b""
+    """What a video is, of images by the header of the first: a `VideoInfo`."""
+    yield asdict(_of_images(video) if video.kind == "images" else probe(video.paths[0])), b""
+
+
+def _of_images(video: VideoFile) -> VideoInfo:
+    try:
+        width, height = image_size(video.paths[0])
+    except UnreadableImage as error:
+        raise UnreadableVideo(error.path, error.reason) from error
+    return VideoInfo(width, height, None, None, len(video.files), codec="images")
 
 
 def read_frame(video: VideoFile, index: int) -> Iterator[Message]:
