@@ -1,5 +1,7 @@
 """A training that is ended anywhere and called again ends like one that was left alone."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pandas as pd
@@ -183,3 +185,18 @@ def test_a_damaged_checkpoint_is_said_to_be_and_counts_as_none(tmp_path, caplog,
     assert checkpoint.read() is None
     assert "checkpoint.npz cannot be read, training starts from the beginning" in caplog.text
     assert [path.name for path in checkpoint.path.parent.iterdir()] == ["checkpoint.npz"]
+
+
+class Payload:
+    """Leaves a file where it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("called"),)
+
+
+def test_a_checkpoint_that_holds_code_counts_as_none_and_nothing_of_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz")
+    checkpoint.write(Snapshot({}, {"a": [np.array([Payload()], object)]}))
+    assert checkpoint.read() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from storage.images import UnreadableImage, read_image, write_image
+from storage.images import UnreadableImage, image_size, read_image, write_image
 
 
 @pytest.fixture
@@ -113,6 +113,22 @@ def test_what_is_no_image_is_unreadable(tmp_path, content):
     (tmp_path / "odd.jpg").write_bytes(content)
     with pytest.raises(UnreadableImage, match=r"odd\.jpg"):
         read_image(tmp_path / "odd.jpg")
+
+
+@pytest.mark.parametrize("read", [read_image, image_size])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(/etc/passwd) (r) file\n",
+        b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
+        b'/* XPM */\nstatic char *a[] = {\n"1 1 1 1",\n"a c #000000",\n"a"\n};\n',
+    ],
+    ids=["a program", "a drawing", "text"],
+)
+def test_what_another_program_draws_is_no_image_whatever_it_is_called(tmp_path, read, content):
+    (tmp_path / "odd.png").write_bytes(content)
+    with pytest.raises(UnreadableImage, match="is no image of a known format"):
+        read(tmp_path / "odd.png")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of odd tags

@@ -1,10 +1,13 @@
 import importlib
 import itertools
 import os
+import re
 import select
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,19 @@ def test_a_relative_path_is_meant_from_where_the_caller_is_now(tmp_path, monkeyp
     video = VideoFile(root=".", files=("here.mp4",), kind="video", digest="")
     ((facts, _),) = read_apart(read_facts, video.paths, ReadingLimits(), video)
     assert facts["frame_count"] == 3
+
+
+def test_a_picture_of_too_many_pixels_in_the_midst_of_a_clip_takes_no_memory(make_clip):
+    """Its own header says so, and not that of the clip."""
+    path = make_clip("clip.mov", 5, codec="png", pixels="rgb24")
+    content = bytearray(path.read_bytes())
+    third = [found.start() for found in re.finditer(b"IHDR", content)][2]
+    content[third + 4 : third + 12] = struct.pack(">II", 16_000, 16_000)
+    content[third + 17 : third + 21] = struct.pack(">I", zlib.crc32(content[third : third + 17]))
+    path.write_bytes(content)
+    video = VideoFile(root=str(path.parent), files=(path.name,), kind="video", digest="")
+    ((facts, _),) = read_apart(read_facts, video.paths, SMALL, video)
+    assert facts["frame_count"] == 4
 
 
 def test_the_time_is_for_each_begun_100_mb(tmp_path):

@@ -38,9 +38,10 @@ def test_the_order_of_names_is_that_of_their_numbers_and_texts(names):
     assert sorted(names, key=natural_order) == sorted(names, key=parts)
 
 
-def test_a_link_that_leaves_the_root_is_refused_with_a_reason(tmp_path, tree):
-    tree(tmp_path, "outside.mp4", "data/real/1.mp4")
-    (tmp_path / "data" / "real" / "2.mp4").symlink_to(tmp_path / "outside.mp4")
+@pytest.mark.parametrize("outside", ["outside.mp4", "data of others/2.mp4"])
+def test_a_link_that_leaves_the_root_is_refused_with_a_reason(tmp_path, tree, outside):
+    tree(tmp_path, outside, "data/real/1.mp4")
+    (tmp_path / "data" / "real" / "2.mp4").symlink_to(tmp_path / outside)
     rows = {video.path: video for video in read_layout(tmp_path / "data").videos}
     assert rows["real/2.mp4"].missing
     assert "link" in str(rows["real/2.mp4"].reason)

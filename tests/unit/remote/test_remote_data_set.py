@@ -51,6 +51,13 @@ def test_a_data_set_is_the_same_by_address_and_by_path(data_set, table):
     assert far.root == address
 
 
+def test_what_has_a_name_that_leads_out_of_the_root_is_no_file_of_the_data_set(bucket, tmp_path):
+    """Its copy would be written there."""
+    for name in ("a.mp4", f"/{tmp_path}/b.mp4", "C:/c.mp4", "sub\\..\\..\\d.mp4", "sub/../../e.mp4"):
+        put(f"{bucket}/sets", name, b"x")
+    assert list(RemoteFiles.at(f"{bucket}/sets").files) == ["a.mp4"]
+
+
 @pytest.mark.parametrize("suffix", ["json", "parquet"])
 def test_tables_of_all_kinds_are_read_by_address(data_set, suffix):
     import pandas as pd

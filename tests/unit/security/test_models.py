@@ -2,11 +2,14 @@
 
 import io
 import json
+import pickle
 import shutil
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from tasks.bundle import sha256
@@ -141,6 +144,31 @@ def test_a_network_that_unpacks_to_far_more_than_it_is_is_refused_before_it_is_r
     )
     with pytest.raises(ModelError, match="100 times as large unpacked"):
         open_model(bomb)
+
+
+class Payload:
+    """Leaves a file where it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("called"),)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a pickle", "arrays with one in them"])
+def test_features_of_a_training_that_hold_code_are_refused_and_nothing_of_it_is_called(
+    folder, tmp_path, monkeypatch, whole
+):
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree(folder, tmp_path / "model")
+    own = pd.DataFrame({"split": ["validation"], "distance": [1.0]})
+    own.to_parquet(copy / "reference_videos.parquet")
+    if whole:
+        (copy / "reference.npz").write_bytes(pickle.dumps(Payload()))
+    else:
+        odd = np.array([[Payload()]], object)
+        np.savez(copy / "reference.npz", means=odd, whitening=odd)
+    with pytest.raises(ModelError, match=r"is damaged, model\.json or a file beside it"):
+        Detector.load(copy)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../secret", "a\0b"])

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from storage.layouts import read_layout
-from storage.layouts.base import DataSetError
+from storage.layouts.base import DataSetError, read_tree
 
 OUT = [
     "../outside.mp4",
@@ -90,6 +90,12 @@ def test_folders_in_folders_without_end_are_listed(tmp_path):
         read_layout(tmp_path)
     assert "d/real.mp4" in str(told.value)
     subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # pytest itself cannot
+
+
+def test_a_folder_that_links_to_one_above_it_is_listed_once(data_set):
+    (data_set / "sub" / "loop").symlink_to(data_set)
+    csv_table(data_set, "sub/b.mp4")
+    assert read_tree(data_set).files == ("a.mp4", "sub/b.mp4", "t.csv")
 
 
 def test_an_archive_is_not_taken_for_a_table(tmp_path):

@@ -50,6 +50,13 @@ def test_a_hostile_file_of_settings_is_one_short_message(tmp_path, monkeypatch, 
     assert not (tmp_path / "called").exists()
 
 
+@pytest.mark.parametrize("value", ["&a [*a]", "[" * 3000, "9" * 5000, "!!python/name:os.system"])
+def test_a_hostile_value_of_the_call_is_one_short_message(value):
+    with pytest.raises(SettingsError, match="is not a YAML value") as refused:
+        load_settings(overrides=[f"seed={value}"])
+    assert len(str(refused.value)) < 1000
+
+
 def test_what_a_setting_got_is_not_shown_at_any_length():
     with pytest.raises(SettingsError) as refused:
         load_settings(overrides=[f"seed=[{'9, ' * 10_000}]"])

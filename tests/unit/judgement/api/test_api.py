@@ -1,3 +1,4 @@
+import hmac
 import json
 import os
 import re
@@ -208,6 +209,24 @@ def test_a_connection_that_never_finishes_its_headers_is_closed(start, monkeypat
             pass
 
 
+def test_more_connections_than_are_taken_are_told_so(start, monkeypatch):
+    monkeypatch.setattr(serve, "CONNECTIONS", 3)
+    service = start()
+    with raw(service, b""), raw(service, b""):
+        until(lambda: service.client.get("/health").status_code == 503)
+    until(lambda: service.client.get("/health").status_code == 200)
+
+
+def test_an_upload_has_a_name_that_nobody_guesses(start, make_clip):
+    service = start()
+    service.gate.clear()
+    names = [upload(service, make_clip().read_bytes()).headers["location"] for _ in range(2)]
+    assert all(re.fullmatch(r"/jobs/[\w-]{22}", name) for name in names)  # 128 bits
+    assert sum(one == other for one, other in zip(*names, strict=True)) < len("/jobs/") + 8
+    assert {f"/jobs/{path.parent.name}" for path in service.files()} == set(names)
+    assert all(path.parent.parent.stat().st_mode & 0o077 == 0 for path in service.files())
+
+
 def test_a_client_that_hangs_up_in_mid_upload_leaves_nothing(start, make_clip):
     service = start(queue=1)
     with raw(service, head(length=100_000) + bytes(50_000)):
@@ -335,12 +354,39 @@ def test_an_address_that_others_reach_is_refused_without_a_token(tmp_path, token
     assert done.stderr.count("\n") == 1
     assert "--token-file" in done.stderr
     assert Access.at("0.0.0.0", token_file).hosts is None
-    for content in ("", "short", "two words of many letters", "letters of many \xe4".replace(" ", "")):
+    for content in ("", "x" * 19, "two words of many letters", "letters of many \xe4".replace(" ", "")):
         (tmp_path / "bad").write_text(content)
         with pytest.raises(AccessError, match="--token-file"):
             Access.at("0.0.0.0", tmp_path / "bad")
     with pytest.raises(AccessError, match="--token-file"):
         Access.at("0.0.0.0", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "host", ["", "::", "192.0.2.1", "localhost.example", "127.0.0.1.example", "2130706433"]
+)
+def test_a_name_or_address_of_no_loopback_is_open_to_others(host):
+    with pytest.raises(AccessError, match="can be reached from other machines"):
+        Access.at(host, None)
+    assert Access.at("127.0.0.2", None).hosts
+
+
+def test_a_wrong_secret_is_compared_to_its_end_so_that_the_time_tells_nothing_of_it(
+    start, token_file, make_clip, monkeypatch
+):
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr("hmac.compare_digest", lambda *two: compared.append(two) or compare(*two))
+    service = start(Access.at("127.0.0.1", token_file))
+    service.client.get("/metrics", headers={"Authorization": "Bearer x"})
+    assert compared == [(b"x", TOKEN.encode())]
+    service.client.headers["Authorization"] = f"Bearer {TOKEN}"
+    page, key = finished(service, upload(service, make_clip().read_bytes(), evidence=True))["evidence"].split(
+        "?key="
+    )
+    compared.clear()
+    service.client.get(page, params={"key": "y"})
+    assert compared[0] == (b"y", key.encode())
 
 
 def test_a_name_that_points_to_this_machine_is_no_way_in(start):
@@ -373,6 +419,10 @@ def test_every_answer_forbids_what_a_browser_could_do_with_it(start, make_clip):
         headers = service.client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe-inline" not in headers["content-security-policy"] or path == job["evidence"]
+        assert (
+            headers["cross-origin-resource-policy"] == headers["cross-origin-opener-policy"] == "same-origin"
+        )
+        assert headers["x-frame-options"] == "DENY"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
