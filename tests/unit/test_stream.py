@@ -6,10 +6,12 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from storage.stream import NewestFrames, StreamReader
 from storage.stream_clock import BEHIND_S, JUMP_S, Pace, StreamClock
 from storage.stream_source import Patience, StreamError, StreamLost, stream_source
+from storage.video import CONTAINERS
 from tests.unit.streams import answering, number_of, rtsp, sending, serving, transport_stream
 
 QUICK = Patience(answer_s=0.5, gone_s=0.2, growth_s=0.3, first_retry_s=0.01)
@@ -175,6 +177,36 @@ def test_a_list_of_the_network_opens_no_file_of_this_machine(tmp_path, address):
     with serving(*[answering(pages)] * 9) as place, reader_of(f"http://{place}/list.m3u8") as reader:
         windows, _ = until_lost(reader)
     assert windows == []
+
+
+CONCATENATED = b"ffconcat version 1.0\nfile part.ts\n"
+"""A list that is known by its content, whatever it is called."""
+
+
+def test_a_list_over_a_plain_connection_has_nothing_else_called():
+    called = []
+    with (
+        serving(sending(CONCATENATED), called.append, called.append) as place,
+        reader_of(f"tcp://{place}") as reader,
+    ):
+        windows, _ = until_lost(reader)
+    assert windows == called == []
+
+
+def test_a_list_that_grows_opens_no_file_even_if_it_were_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "part.ts").write_bytes(transport_stream(0, 33))
+    (tmp_path / "list.ts").write_bytes(CONCATENATED)
+    for formats in (CONTAINERS, "concat,mpegts"):
+        monkeypatch.setattr("storage.stream_source.CONTAINERS", formats)
+        with reader_of("list.ts") as reader:
+            assert until_lost(reader)[0] == []
+
+
+def test_a_file_that_grows_is_read_in_the_formats_of_videos_alone(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "drawn.ts", "PNG")
+    with reader_of(tmp_path / "drawn.ts") as reader:
+        assert until_lost(reader)[0] == []
 
 
 def test_a_camera_is_read_by_rtsp():

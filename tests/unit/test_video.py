@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.video import UnreadableVideo, VideoFile, VideoReader, evenly_spread, probe
+from tests.unit.streams import serving
 
 X264 = "libx264"
 CLIPS = {
@@ -302,8 +303,8 @@ def test_a_position_outside_the_clip_is_an_error(make_clip):
         reader.frames([2, 5])
 
 
-def playlist(path):
-    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nclip.mp4\n#EXT-X-ENDLIST\n")
+def playlist(path, part="clip.mp4"):
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{part}\n#EXT-X-ENDLIST\n")
 
 
 def sound(path):
@@ -339,6 +340,30 @@ def test_what_is_no_video_is_said_to_be_unreadable(tmp_path, make_clip, capfd, w
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4"])
+def test_a_list_of_other_files_is_no_video(make_clip, tmp_path, monkeypatch, name):
+    make_clip("clip.ts", 40)
+    if name == "list.mp4":
+        (tmp_path / name).write_text("ffconcat version 1.0\nfile clip.ts\n")
+    else:
+        playlist(tmp_path / name, "clip.ts")
+    with pytest.raises(UnreadableVideo, match="cannot be read as a video"):
+        probe(tmp_path / name)
+    monkeypatch.setattr("storage.video.CONTAINERS", "hls,concat,mpegts")
+    assert probe(tmp_path / name).frame_count == 40  # what the list of formats keeps out
+
+
+def test_no_format_whatever_it_is_calls_another_address(tmp_path, monkeypatch):
+    """Here, one that would: a list of parts."""
+    monkeypatch.setattr("storage.video.CONTAINERS", "hls")
+    called = []
+    with serving(*[called.append] * 9) as place:
+        playlist(tmp_path / "list.m3u8", f"http://{place}/part.ts")
+        with pytest.raises(UnreadableVideo, match="cannot be read as a video"):
+            probe(tmp_path / "list.m3u8")
+    assert called == []
 
 
 def test_a_clip_without_its_index_is_unreadable(make_clip):
