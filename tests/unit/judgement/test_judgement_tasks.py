@@ -15,7 +15,7 @@ from fourier_model.selective import AbstentionSettings, Band
 from fourier_model.temporal import open_scorer
 from storage.images import read_image
 from storage.manifest import FRAME_SCHEMA, VIDEO_SCHEMA, read_table
-from tasks.bundle import BUNDLE
+from tasks.bundle import BUNDLE, _card
 from tasks.calibrate import CALIBRATE
 from tasks.evaluate import EVALUATE, _compare, judge_scores
 from tasks.model import ModelError, open_model
@@ -334,6 +334,13 @@ def test_the_card_has_numbers_with_intervals_and_limits(world):
     assert "Audio is out of scope: sound is neither read nor judged" in card
     assert "do not accuse" in card
     assert "generated sample" not in card
+
+
+@pytest.mark.parametrize("what", ["datasets", "methods"])
+def test_a_name_on_the_card_is_no_markup(world, what):
+    record = world.json("bundle", "model.json")
+    record["data"][what] = {"<b>|[a](http://b)": 3}
+    assert r"\<b>\|\[a](http://b) (3)" in _card(record)
 
 
 def test_a_model_of_the_sample_says_that_it_proves_nothing_about_people(world):

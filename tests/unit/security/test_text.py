@@ -4,11 +4,14 @@ import csv
 import io
 import logging
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.detect import detect_paths
+from flows.live import print_windows
 from flows.plain import OBEYED, PlainConsole, plain
 from flows.summary import print_summary
 from flows.terminal import TerminalHandler, log_to_terminal
@@ -17,6 +20,7 @@ from fourier_model.figures import png
 from tasks.bundle import _literal
 from tasks.judgement import Judgement
 from tasks.judgement_files import judgement_file
+from tasks.live import WindowJudgement
 
 TITLE, CLEAR, TURNED = "\x1b]0;owned\x07", "\x1b[2J", "\u202egnp.exe"
 FORMATS = [
@@ -62,6 +66,20 @@ def test_a_name_is_one_line_of_the_log_and_nothing_in_it_is_filled_in(name):
     handler.emit(record)
     assert written.getvalue() == f"warning: {plain(name, kept='')} is empty\n"
     assert written.getvalue().encode()
+
+
+def test_a_verdict_on_a_file_or_a_window_steers_no_terminal(capsys):
+    said = {"path": f"a{TITLE}\nb", "status": "failed", "reason": TITLE, "warnings": (TURNED,), "model": "m"}
+    detect_paths([Judgement(**said)], None, as_json=False)
+    window = dict.fromkeys(
+        ("start_s", "end_s", "latency_s", "frames_read", "frames_dropped", "reconnects"), 0
+    )
+    now = datetime.now(UTC)
+    print_windows([WindowJudgement(**said, **window, started_at=now, ended_at=now)], as_json=False)
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(printed)
+    assert printed.count("\n") == 3 + 3 + 1
+    assert r"a\x1b]0;owned\x07\nb" in printed
 
 
 def test_the_log_of_a_command_obeys_no_name(capsys):
