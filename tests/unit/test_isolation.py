@@ -99,11 +99,6 @@ def test_what_cannot_be_read_and_what_the_system_refuses_are_told_apart(apart):
     assert issubclass(UnreadableVideo, Unreadable)
 
 
-def test_what_crashes_leaves_no_copy_of_its_memory_on_disk(apart):
-    code = "import resource\nyield resource.getrlimit(resource.RLIMIT_CORE)[0], b''"
-    assert apart(code) == [(0, b"")]
-
-
 def test_what_prints_does_not_garble_what_is_told(apart, capfd):
     assert apart("import os\nprint('hello', flush=True)\nos.write(1, b'{}')\nyield 1, b''") == [(1, b"")]
     assert "hello" in capfd.readouterr().err
