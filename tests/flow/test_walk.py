@@ -1,3 +1,4 @@
+import json
 import pickle
 import shutil
 import time
@@ -7,6 +8,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.serializers import PickleSerializer
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from pydantic import BaseModel, ConfigDict
 
@@ -81,6 +83,30 @@ def test_an_unchanged_second_run_does_nothing_again(tmp_path):
     total, _, steps = add_squares(str(tmp_path), [1, 2, 3])
     assert total == 14
     assert actions(steps) == {"extract": "cached", "train": "cached"}
+
+
+class Payload:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+def test_a_record_that_holds_code_is_made_anew_and_prefect_reads_nothing_of_it(tmp_path):
+    add_squares(str(tmp_path), [1, 2])
+    serializer = PickleSerializer()
+    for path in (path for path in (tmp_path / "cache").rglob("*") if path.is_file()):
+        record = json.loads(path.read_bytes())
+        record["metadata"]["serializer"] = serializer.model_dump(mode="json")
+        record["result"] = serializer.dumps(Payload(tmp_path / "called")).decode()
+        path.write_text(json.dumps(record))
+    total, _, steps = add_squares(str(tmp_path), [1, 2])
+    assert total == 5
+    assert actions(steps) == {"extract": "run", "train": "run"}
+    assert not (tmp_path / "called").exists()
 
 
 def test_cached_items_of_a_map_cost_no_task_run(tmp_path):
