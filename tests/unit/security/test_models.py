@@ -83,6 +83,7 @@ BROKEN = {
     "a description without end": config(b'{"a":' + b"[" * 200_000),
     "a description of nothing": config(b"[]"),
     "weights that are none": lambda members: members.__setitem__("model.weights.h5", b"none"),
+    "a layer of two lines": layer(class_name="Dense\nerror: all is lost"),
     "a layer that no memory holds": layer(class_name="Dense", config={"units": 10**13, "name": "board"}),
     "a layer without its arguments": layer(class_name="TextVectorization", config={"vocabulary": ["a"]}),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import logging
 import unicodedata
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from tasks.bundle import _literal
 from tasks.judgement import Judgement
 from tasks.judgement_files import judgement_file
 from tasks.live import WindowJudgement
+from tasks.report.page import data_block, policy
 
 TITLE, CLEAR, TURNED = "\x1b]0;owned\x07", "\x1b[2J", "\u202egnp.exe"
 FORMATS = [
@@ -111,6 +113,22 @@ def test_a_name_in_a_figure_is_no_formula(name):
     nothing = {"value": 0.5, "low": 0.4, "high": 0.6}
     row = {"name": name, "real": 1, "fake": 1, "auc": nothing, "recall": nothing, "false_alarms": nothing}
     assert png(score_figures.by_part({"by method": [row]}, 0.95))
+
+
+@pytest.mark.parametrize("name", ["</script>", "<!--<script>", "\u2028", "\u2029"])
+def test_a_name_in_the_data_of_a_page_ends_neither_a_script_nor_a_line(name):
+    block = str(data_block({"a": name}))
+    assert not {"<", "\u2028", "\u2029"} & set(block)
+    assert json.loads(block) == {"a": name}
+
+
+@pytest.mark.parametrize("scripts", [[], ["own()"]])
+def test_a_page_allows_its_own_scripts_and_nothing_else(scripts):
+    rules = dict(rule.strip().split(" ", 1) for rule in policy(scripts).split(";"))
+    own = "'sha256-1yruO3ZUqBddjC8oRrsLLZ/oiHYCAveB39McCaLvqnk='"
+    nothing = dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'")
+    allowed = {"img-src": "data:", "style-src": "'unsafe-inline'", "script-src": own if scripts else "'none'"}
+    assert rules == nothing | allowed
 
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"])  # fmt: skip
