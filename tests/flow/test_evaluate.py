@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -11,6 +12,7 @@ from flows.evaluate import evaluate, evaluation_settings
 from flows.summary import evaluate_summary
 from fourier_model.detector import save_detector
 from fourier_model.pooling import PoolingSettings
+from fourier_model.selective import Band
 from storage.fingerprint import fingerprint
 from storage.layouts.base import DataSetSettings
 from tasks.bundle import FORMAT_VERSION
@@ -60,9 +62,10 @@ def store_model(folder: Path, seen=()) -> Path:
         "calibration": {
             "temperature": 2.0,
             "bias": 0.0,
-            "abstention": {"target_error": 0.1, "reason": "few"},
+            "abstention": asdict(Band(0.1, reason="few")),
         },
         "threshold": 0.3,
+        "input_size": 75,
         "pooling": PoolingSettings().model_dump(),
         "configuration": settings.model_dump(mode="json")
         | {"datasets": [DataSetSettings(uri="gone").model_dump(mode="json")]},
