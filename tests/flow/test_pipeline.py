@@ -1,5 +1,7 @@
 import json
 import re
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -140,6 +142,28 @@ def test_every_part_of_a_run_is_carried_out_as_the_call_says_not_preparation_alo
         )
     workers = {run.name.partition(" ")[0]: run.parameters["execution"]["workers"] for run in parts}
     assert workers == {"prepare": 3, "explore": 3, "train": 3}
+
+
+def test_a_run_opens_no_file_of_the_data_and_of_its_frames_more_than_once(tmp_path, tiny_settings):
+    write_sample(tmp_path / "data", SampleSettings(sources=6, frames=8, size=64), seed=0)
+    settings = changed(tiny_settings, datasets=[{"uri": str(tmp_path / "data")}])
+    opened: Counter[str] | None = None
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        if opened is not None and event == "open":
+            opened[str(arguments[0])] += 1
+
+    sys.addaudithook(count)  # which nothing can take away again
+    for joined in (1, 0):  # the manifest reads once what is told of the frames
+        opened = Counter()
+        prepare(settings, str(tmp_path / "w"))
+        videos = {name: number for name, number in opened.items() if name.endswith(".mp4")}
+        assert len(videos) == 12
+        assert set(videos.values()) == {1}  # frames are read in processes of their own
+        frames = {name: number for name, number in opened.items() if "/w/extract/" in name}
+        assert len(frames) == 36  # two frames and what is told of them
+        assert {name: 1 + joined * name.endswith(".json") for name in frames} == frames
+    opened = None
 
 
 @pytest.mark.slow
