@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 
 CLIENT = """
-import json, sys
+import json, sys, traceback
 from tasks.kaggle import DownloadError, Patience, count_files, fetch_dataset
 import logging; logging.basicConfig(level=logging.INFO)
 try:
     fetched = fetch_dataset(sys.argv[1], Patience(attempts=3, first_pause_s=0.01, read_timeout_s=float(sys.argv[2])))
     print(json.dumps({"handle": fetched.handle, "root": str(fetched.root), "files": count_files(fetched.root)}))
 except DownloadError as error:
-    sys.exit(f"DownloadError: {error}")
+    told = "".join(traceback.format_exception(error))
+    leaks = [secret for secret in sys.argv[3:] if secret in told]
+    sys.exit(f"DownloadError: {error}\\n{leaks}")
 """
 TOKEN, SIGNATURE = "KGAT_secret_of_mine", "SignedBySomebody"
 PATIENT, IMPATIENT = "30", "0.3"
@@ -46,6 +48,7 @@ class Kaggle(ThreadingHTTPServer):
         self.archive = zipped(real=os.urandom(5000), fake=os.urandom(5000))
         self.asked: list[str] = []
         self.script: list[object] = []
+        self.storage = "http"
         self.credentials: set[str | None] = set()
         self.released = threading.Event()
         self.serving = threading.Event()
@@ -65,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("GetDataset"):
             self.answer(200, b'{"currentVersionNumber": 3}', {"Content-Type": "application/json"})
         else:
-            address = f"http://storage.invalid/archive.zip?X-Goog-Signature={SIGNATURE}"
+            address = f"{self.server.storage}://storage.invalid/archive.zip?X-Goog-Signature={SIGNATURE}"
             self.answer(302, b"", {"Location": address})
 
     def do_GET(self):
@@ -78,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         """Play the next scripted answer: a status, `silent`, `cut`, `wait`, or other content of the archive."""
         self.server.asked.append(what)
         play = self.server.script[0] if self.server.script else None
-        if play in ("silent", "cut", "wait") or isinstance(play, bytes):
+        if play in ("silent", "cut", "wait", "expired") or isinstance(play, bytes):
             if not what.startswith("archive"):
                 return False
         elif play is None:
@@ -88,6 +91,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(play, b'{"message": "no"}', {"Content-Type": "application/json", "Retry-After": "0"})
         elif isinstance(play, bytes):
             self.send_archive(play)
+        elif play == "expired":
+            self.answer(400, b"", {})
         elif play == "cut":
             self.send_archive(self.server.archive, upto=len(self.server.archive) // 2)
         else:
@@ -143,7 +148,7 @@ def start(server, tmp_path):
             **extra,
         }
         return subprocess.Popen(
-            [sys.executable, "-c", CLIENT, handle, read_timeout],
+            [sys.executable, "-c", CLIENT, handle, read_timeout, TOKEN, SIGNATURE],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -215,6 +220,16 @@ def test_a_refusal_is_one_message_and_never_tried_again(server, fetch, status, w
     server.script = [status]
     assert words in fetch("owner/slug")
     assert server.asked == ["GetDataset"]
+
+
+def test_a_signed_address_that_is_refused_stands_in_no_message(server, fetch):
+    server.script = ["expired"]
+    assert "Kaggle answered with status 400" in fetch()
+
+
+def test_a_signed_address_that_cannot_be_reached_stands_in_no_message(server, fetch):
+    server.storage = "https"  # which no proxy is named for
+    assert "cannot be reached (ConnectionError): check the network (3 attempts)" in fetch()
 
 
 def test_too_many_requests_and_a_server_in_trouble_are_waited_for(server, fetch):
