@@ -110,6 +110,9 @@ class Trainless:
             self.workspace, {"label": f"{label} {len(self.rounds)}"}
         )
 
+    def map(self, stage, calls):
+        return stage.keep_all(self.workspace, dict(calls.items()))
+
     def blend(self, output, workspace, split):
         """A self-blended fake, which every detector knows, for each real video of the test."""
         videos = pd.read_parquet(split.folder(workspace) / "videos.parquet")
