@@ -14,6 +14,7 @@ from fourier_model.blending import blend_target, self_blend
 from fourier_model.degradation import degrade
 from fourier_model.detector import resizing
 from fourier_model.frequency import SpectralVector
+from fourier_model.python_in_graphs import call_in_graph
 from fourier_model.scoring import StoredFrame, frame_reader, load_frame
 from fourier_model.settings import AugmentationSettings
 
@@ -81,7 +82,7 @@ class TrainingImages:
             return degrade(image, np.random.default_rng((int(seed), unit, 1)), self._settings)
 
         def one(number: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            image = tf.numpy_function(make, [number, seed], tf.uint8)
+            image = call_in_graph(make, [number, seed], tf.uint8)
             image = tf.cast(tf.ensure_shape(image, (None, None, 3)), tf.float32)
             return (resize(image), vector(image[None])[0]) if spectra else (resize(image),)
 
@@ -96,7 +97,7 @@ class TrainingImages:
     def _move(
         self, inputs: tuple[tf.Tensor, ...], units: tf.Tensor, seeds: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        moved = tf.numpy_function(self._augment, [inputs[0], units, seeds], tf.float32)
+        moved = call_in_graph(self._augment, [inputs[0], units, seeds], tf.float32)
         return (tf.ensure_shape(moved, inputs[0].shape), *inputs[1:])
 
     def _augment(

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fourier_model.python_in_graphs import call_in_graph
+
 
 class StoredFrame(Protocol):
     """A file that holds a frame, or a part of one that does."""
@@ -72,9 +74,11 @@ def frame_reader(paths: Sequence[StoredFrame]) -> Callable[[tf.Tensor], tf.Tenso
         names = tf.constant([str(path) for path in paths], tf.string)
         return lambda number: read_frame(names[number])
 
+    def read(place: np.int64) -> bytes:
+        return paths[int(place)].read_bytes()
+
     def content(number: tf.Tensor) -> tf.Tensor:
-        read = tf.numpy_function(lambda place: paths[place].read_bytes(), [number], tf.string)
-        return tf.ensure_shape(read, ())
+        return tf.ensure_shape(call_in_graph(read, [number], tf.string), ())
 
     return lambda number: decode_frame(content(number))
 

@@ -1,6 +1,8 @@
 """Frames on their way to the model."""
 
+import gc
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -168,3 +170,15 @@ def test_labels_and_weights_follow_their_examples_through_the_shuffle():
         expected = labels[tf.cast(numbers, tf.int32)]
         np.testing.assert_array_equal(targets[:, 0], expected)
         np.testing.assert_array_equal(weights, np.where(expected == 1, 3.0, 1.0))
+
+
+def test_the_frames_of_a_training_go_with_it_and_not_with_the_process(frames):
+    for settings in (AugmentationSettings(), AugmentationSettings(noise=0.5)):
+        images = TrainingImages(frames, EDGE, settings, 1.0, spectra=False)
+        gone, count = weakref.ref(images), len(images.labels)
+        batches = iter(in_order(images.lookup, count))
+        del images
+        assert sum(len(batch[0]) for batch in batches) == count  # what is read from keeps them
+        del batches
+        gc.collect()
+        assert gone() is None
