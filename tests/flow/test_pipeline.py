@@ -3,6 +3,7 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from uuid import UUID
 
 import pandas as pd
 import pytest
@@ -45,8 +46,19 @@ def changed(settings: Settings, **values: object) -> Settings:
     return Settings.model_validate(settings.model_dump() | values)
 
 
+def workers_by_part(run_id: UUID) -> dict[str, int]:
+    """How many workers each flow of a run was told to use."""
+    with get_client(sync_client=True) as client:
+        parts = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
+        )
+    return {run.name.partition(" ")[0]: run.parameters["execution"]["workers"] for run in parts}
+
+
 def test_the_pipeline_runs_once_and_then_only_what_a_change_asks_for(tmp_path, tiny_settings):
-    summary = pipeline_summary(tmp_path, pipeline(tiny_settings, str(tmp_path)))
+    state = pipeline(tiny_settings, str(tmp_path), Execution(workers=3), return_state=True)
+    assert workers_by_part(state.state_details.flow_run_id) == {"prepare": 3, "explore": 3, "train": 3}
+    summary = pipeline_summary(tmp_path, state.result())
     assert summary["stages"] == dict.fromkeys(STAGES, "ran")
     assert summary["skipped"] == 0
     assert 0 <= summary["metrics"]["video"]["auc"] <= 1
@@ -130,18 +142,6 @@ def test_a_method_that_no_video_has_is_said_before_anything_is_extracted(tmp_pat
     with pytest.raises(SplitError, match="got lipsync, the methods are: "):
         prepare(changed(tiny_settings, split=held_out), str(tmp_path))
     assert not (tmp_path / "extract").exists()
-
-
-def test_every_part_of_a_run_is_carried_out_as_the_call_says_not_preparation_alone(tmp_path, tiny_settings):
-    run_id = pipeline(
-        tiny_settings, str(tmp_path), Execution(workers=3), return_state=True
-    ).state_details.flow_run_id
-    with get_client(sync_client=True) as client:
-        parts = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
-        )
-    workers = {run.name.partition(" ")[0]: run.parameters["execution"]["workers"] for run in parts}
-    assert workers == {"prepare": 3, "explore": 3, "train": 3}
 
 
 def test_a_run_opens_no_file_of_the_data_and_of_its_frames_more_than_once(tmp_path, tiny_settings):
