@@ -20,6 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pairs import markdown
 from flows.walk import Calls
 from tasks.stage import Artifact, Made, Mapped, Stage
 
@@ -107,22 +108,25 @@ def main() -> None:
             "run": _seconds(run),
             "run again": _seconds(run),
         }
-    measured = {}
+    plain_took, run_took, again_took = took.values()
+    kinds = ("seconds", "seconds of processor")
+    added = [run / plain - 1 for run, plain in zip(run_took, plain_took, strict=True)]
+    again = [rerun / run for rerun, run in zip(again_took, run_took, strict=True)]
+    shares = [["", ""], [f"{share:+.1%}" for share in added], [f"{share:.1%} of the run" for share in again]]
     print(f"{2 * arguments.sources} videos, {os.cpu_count()} processors\n")
-    print("| | seconds | | seconds of processor | |\n|---|---|---|---|---|")
-    told: dict[str, list[str]] = {name: [] for name in took}
-    for kind, place in (("seconds", 0), ("seconds of processor", 1)):
-        plain_s, run_s, again_s = (took[name][place] for name in took)
-        measured[kind] = {
+    lines = [
+        [name, f"{taken[0]:.1f}", told[0], f"{taken[1]:.1f}", told[1]]
+        for (name, taken), told in zip(took.items(), shares, strict=True)
+    ]
+    print(markdown(["", "seconds", "", "seconds of processor", ""], lines))
+    measured = {
+        kind: {
             **{name: taken[place] for name, taken in took.items()},
-            "overhead": run_s / plain_s - 1,
-            "again": again_s / run_s,
+            "overhead": added[place],
+            "again": again[place],
         }
-        told["plain functions"] += [f"{plain_s:.1f}", ""]
-        told["run"] += [f"{run_s:.1f}", f"{run_s / plain_s - 1:+.1%}"]
-        told["run again"] += [f"{again_s:.1f}", f"{again_s / run_s:.1%} of the run"]
-    for name, cells in told.items():
-        print(f"| {name} | {' | '.join(cells)} |")
+        for place, kind in enumerate(kinds)
+    }
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=1))
 

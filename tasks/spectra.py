@@ -1,7 +1,7 @@
 """The radial spectrum of each video by itself, which can be worked on anywhere: what looks at the data and the spectral baseline start from."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ def spectrum(output: Path, workspace: Workspace, frames: StoredFrames, bins: int
     Of a frame it is that of the luma of its native centre square of at most 256 pixels, under a Hann window.
     Raises ImageError where a frame cannot be read.
     """
-    images = (read_image(path) for path in workspace.files(frames.paths))
-    np.save(output / FILE, mean_profile(images, bins))
+    np.save(output / FILE, _profile(workspace, frames.paths, bins))
 
 
 class SpectrumCalls:
@@ -85,11 +84,12 @@ def video_profiles(
 ) -> Floats:
     """The radial spectra of some videos, as `spectrum` makes them, shape (videos, bins), of at most `per_video` frames of each, evenly spread."""
     paths = frame_paths(frames, per_video)
-    profiles = [
-        mean_profile((read_image(path) for path in workspace.files(paths[video_id])), bins)
-        for video_id in videos["video_id"]
-    ]
+    profiles = [_profile(workspace, paths[video_id], bins) for video_id in videos["video_id"]]
     return np.array(profiles).reshape(len(videos), bins)
+
+
+def _profile(workspace: Workspace, paths: Sequence[str], bins: int) -> Floats:
+    return mean_profile((read_image(path) for path in workspace.files(paths)), bins)
 
 
 def mean_profile(images: Iterable[NDArray[np.uint8]], bins: int) -> Floats:

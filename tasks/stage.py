@@ -369,11 +369,7 @@ class Stage:
             logger.info("%s", label)
             return self.keep_all(workspace, calls, time_limit_s)
 
-        return self._task(
-            run,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-        )
+        return self._task(run, cache_policy=NO_CACHE, persist_result=False)
 
     def _task(self, run: Callable[..., Any], **options: Any) -> Task[..., Any]:
         """A Prefect task called like this stage; its runs are called by their label."""
