@@ -16,8 +16,8 @@ from tasks.stage import PENDING, Artifact, Lookup, Made, Mapped, Stage, TimeLimi
 
 # What belongs to one stage in the eyes of a user.
 STAGE_OF = {"fetch": "download", "sample": "download", "blended-split": "blend", "transfer": "evaluate"}
-JOINED = ("download", "blend")
-"""Made of several stages: that one of them was cached does not say that a part of it was."""
+JOINED = ("download", "blend", "spectra")
+"""Made of several stages, or of one that is walked to twice: that one of them was cached does not say that a part of it was."""
 STAGES = (
     "download", "extract", "manifest", "split", "select", "audit", "spectra", "explore", "blend", "train", "calibrate", "evaluate",
     "familiarity", "robustness", "adversarial", "reference", "bundle", "protocol", "explain", "report",

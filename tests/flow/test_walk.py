@@ -285,3 +285,9 @@ def test_an_artifact_of_a_cached_stage_equals_the_one_that_was_made(tmp_path):
     made = add_squares(str(tmp_path), [1, 2])[1]
     assert add_squares(str(tmp_path), [1, 2])[1] == made
     assert all(artifact.path for artifact in made.artifacts.values())
+
+
+def test_spectra_that_a_run_made_and_then_took_itself_are_not_said_to_be_partly_cached():
+    steps = [Step("spectra", cached, "") for cached in (False, False, True, True)]
+    assert actions(steps) == {"spectra": "run"}
+    assert actions(steps[2:]) == {"spectra": "cached"}
